@@ -97,7 +97,8 @@ class Instrument:
 
     def round_quantity(self, quantity: Number) -> Decimal:
         """`quantity` cut to whole lots, towards zero."""
-        return (exact(quantity, f"{self.symbol} quantity") / self.lot_size).to_integral_value(ROUND_DOWN) * self.lot_size
+        lots = exact(quantity, f"{self.symbol} quantity") / self.lot_size
+        return lots.to_integral_value(ROUND_DOWN) * self.lot_size
 
     def round_price(self, price: Number, towards: Literal["nearest", "down", "up"] = "nearest") -> Decimal:
         """`price` on the tick grid; a buyer who must not pay more rounds down, a seller up."""

@@ -369,7 +369,7 @@ class Order:
     def effective_time_in_force(self) -> str:
         """Time in force with the order types IOC and FOK folded in."""
         if self.order_type in (OrderType.IOC, OrderType.FOK):
-            return self.order_type.value.upper()
+            return str(self.order_type.value).upper()
         return self.time_in_force
 
     def apply(self, report: Report) -> bool:

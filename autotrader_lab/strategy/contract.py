@@ -190,7 +190,8 @@ def _code_of(thing: Any) -> str:
     except (OSError, TypeError):
         code = getattr(thing, "__code__", None)
         if code is not None:
-            return code.co_code.hex() + repr([c for c in code.co_consts if not inspect.iscode(c)]) + repr(code.co_names)
+            constants = [constant for constant in code.co_consts if not inspect.iscode(constant)]
+            return f"{code.co_code.hex()}{constants!r}{code.co_names!r}"
         members = sorted(vars(thing).items()) if isinstance(thing, type) else []
         return "".join(_code_of(member) for name, member in members if inspect.isfunction(member))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,8 +13,6 @@ __all__ = ["ACTIONS", "CLOSE", "HOLD", "LONG", "SHORT", "ExecutionDecision", "ch
 
 LONG, SHORT, CLOSE, HOLD = "LONG", "SHORT", "CLOSE", "HOLD"
 ACTIONS = (LONG, SHORT, CLOSE, HOLD)
-
-_serial = itertools.count(1)
 
 
 @dataclass(slots=True)
@@ -62,7 +59,8 @@ def check_decision(decision: object) -> ExecutionDecision:
     """
     if not isinstance(decision, ExecutionDecision):
         raise StrategyError(
-            f"a strategy returned {decision!r} ({type(decision).__name__}); return an ExecutionDecision, or None to hold"
+            f"a strategy returned {decision!r} ({type(decision).__name__}); "
+            "return an ExecutionDecision, or None to hold"
         )
     if decision.action not in ACTIONS:
         raise StrategyError(f"decision action {decision.action!r} is none of {', '.join(ACTIONS)}")
