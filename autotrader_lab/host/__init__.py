@@ -1,0 +1,1 @@
+"""The engine host: the process that trades, apart from the notebook that asks it to."""
