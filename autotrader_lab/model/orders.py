@@ -8,7 +8,7 @@ because venues do execute orders they have already called cancelled.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -344,6 +344,15 @@ class Order:
     execution_ids: set[str] = field(default_factory=set, repr=False)
     _filled: Decimal = field(default=Decimal(0), repr=False)
     _cost: Decimal = field(default=Decimal(0), repr=False)
+
+    def copy(self) -> Order:
+        """An order of its own: what happens to it does not touch this one."""
+        return replace(
+            self,
+            metadata=dict(self.metadata),
+            execution_ids=set(self.execution_ids),
+            commission_by_currency=dict(self.commission_by_currency),
+        )
 
     @property
     def is_open(self) -> bool:

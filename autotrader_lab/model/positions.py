@@ -138,6 +138,10 @@ class Positions(Mapping[str, Position]):
         self._positions: dict[str, Position] = {}
         self._seen: set[tuple[str, str, str]] = set()
 
+    def use(self, instruments: Instruments) -> None:
+        """Look symbols up in `instruments` from now on; positions already open keep the instrument they were made with."""
+        self._instruments = instruments
+
     def apply(self, fill: Fill) -> Booked | None:
         """Book `fill`, or return None if its execution id was booked before."""
         key = (fill.venue, fill.symbol, fill.execution_id)

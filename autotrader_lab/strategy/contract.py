@@ -126,7 +126,7 @@ _OPTIONAL = ("on_start", "record_execution", "decision_closed", "parameters")
 
 
 class _Adapted(Strategy):
-    """An object that has only some of the hooks."""
+    """An object that has only some of the hooks; a bare ``TradingStrategy`` has none and still learns of its fills."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
@@ -152,7 +152,7 @@ def as_strategy(candidate: Any) -> Strategy:
         return candidate
     if isinstance(candidate, type):
         raise StrategyError(f"{candidate.__name__} is a class; give an instance: {candidate.__name__}(...)")
-    if any(callable(getattr(candidate, hook, None)) for hook in _HOOKS):
+    if any(callable(getattr(candidate, hook, None)) for hook in (*_HOOKS, "process_signal")):
         return _Adapted(candidate)
     if callable(candidate):
         return FunctionStrategy(candidate)

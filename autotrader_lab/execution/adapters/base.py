@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from autotrader_lab.execution.market_data.feeds import Feed
@@ -170,7 +170,7 @@ class BaseBrokerAdapter(ABC):
 
     async def get_open_orders(self, symbol: str | None = None) -> list[Order]:
         """Orders working at the venue, ours and foreign."""
-        return [replace(order) for order in self.orders.values() if order.is_open and symbol in (None, order.symbol)]
+        return [order.copy() for order in self.orders.values() if order.is_open and symbol in (None, order.symbol)]
 
     async def get_fills(self, symbol: str, since_ns: int) -> list[Fill]:
         """Executions at or after `since_ns`, oldest first; the way a gap in the stream is closed."""
@@ -185,7 +185,7 @@ class BaseBrokerAdapter(ABC):
             If nobody can tell now.
         """
         order = self.orders.get(client_order_id)
-        return replace(order) if order is not None else None
+        return order.copy() if order is not None else None
 
     async def cancel_all(self, symbol: str | None = None) -> int:
         """Cancel every working order of this session's account; returns how many were asked for."""
@@ -196,7 +196,7 @@ class BaseBrokerAdapter(ABC):
 
     def adopt(self, order: Order) -> None:
         """Take over an order that an earlier process sent, so that its reports are understood here."""
-        self.orders[order.client_order_id or order.order_id] = replace(order)
+        self.orders[order.client_order_id or order.order_id] = order.copy()
 
     def feed(self) -> Feed | None:
         """This venue's market data as a feed of its own, or None where there is none."""

@@ -1,0 +1,6 @@
+"""Retry what is safe to repeat, hold back when a venue is down, keep what failed: the specification's resiliency layer."""
+
+from autotrader_lab.execution.resiliency.breaker import BreakerState, CircuitBreaker
+from autotrader_lab.execution.resiliency.manager import DeadLetter, ResiliencyManager
+
+__all__ = ["BreakerState", "CircuitBreaker", "DeadLetter", "ResiliencyManager"]
