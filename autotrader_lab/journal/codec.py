@@ -116,7 +116,7 @@ def _decoder(wanted: Any) -> msgspec.json.Decoder[Any]:
 
 def _has_special(value: Any) -> bool:
     """Whether a NaN or an infinity is anywhere in `value`."""
-    cls = type(value)
+    cls: Any = type(value)
     if cls is float:
         return not math.isfinite(value)
     if cls in _PLAIN_TYPES or isinstance(value, Enum):

@@ -1,8 +1,8 @@
 """What may stand in the journal: the kinds of entries, and the shape of each that is not a model type already.
 
 Kinds are plain strings so that a reader of an older version carries what it does not know. Times are nanoseconds:
-`timestamp_ns` since the epoch (UTC), the `*_ns` of :class:`OrderLatency` on the monotonic clock of the process that wrote
-them. Fields are only ever added, with a default.
+`timestamp_ns` since the epoch (UTC), the `*_ns` of :class:`OrderLatency` on the monotonic clock of the process that
+wrote them. Fields are only ever added, with a default.
 """
 
 from __future__ import annotations
@@ -179,8 +179,8 @@ class EquityMark(msgspec.Struct, frozen=True):
 class OrderLatency(msgspec.Struct, frozen=True):
     """When an order passed each point, monotonic ns of one process; None for what has not happened.
 
-    `wire_ns` is when it was handed to the client library, `ack_ns` when the venue's answer was understood, `fill_ns` when
-    its first fill arrived and `notified_ns` when strategy and screens knew of it.
+    `wire_ns` is when it was handed to the client library, `ack_ns` when the venue's answer was understood, `fill_ns`
+    when its first fill arrived and `notified_ns` when strategy and screens knew of it.
     """
 
     client_order_id: str

@@ -1,7 +1,7 @@
 """The journal as one SQLite file.
 
-WAL with ``synchronous=NORMAL``: a committed entry survives the death of the process (not of the machine, which would cost
-ten times as much per order). Writing goes through one ``sqlite3`` connection, each append its own commit; reading
+WAL with ``synchronous=NORMAL``: a committed entry survives the death of the process (not of the machine, which would
+cost ten times as much per order). Writing goes through one ``sqlite3`` connection, each append its own commit; reading
 through SQLAlchemy on read-only connections, so that readers never stand in the writer's way.
 """
 

@@ -1,8 +1,8 @@
 """The durable record: what was decided, intended, reported and measured, in the order it happened.
 
 An entry is safe when :meth:`Journal.append` returns; the order manager relies on it before anything is sent. A path is
-a SQLite file in WAL mode (written through ``sqlite3`` itself: a third of the time it takes through a library), a URL any
-database that SQLAlchemy reaches, PostgreSQL in particular. :class:`MemoryJournal` is the same without the disk.
+a SQLite file in WAL mode (written through ``sqlite3`` itself: a third of the time it takes through a library), a URL
+any database that SQLAlchemy reaches, PostgreSQL in particular. :class:`MemoryJournal` is the same without the disk.
 """
 
 from __future__ import annotations
