@@ -1,0 +1,203 @@
+"""The sandbox's own loopback address: set the stage, and read the venue's own books for an audit.
+
+No venue has such an address. Tests, demonstrations and notebooks use it to set balances, to move the market by
+hand, and to compare the exchange's record of every order and trade with ours. A random token guards it.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from autotrader_lab.sandbox.books import dump_books
+from autotrader_lab.sandbox.market import MarketDriver
+from autotrader_lab.sandbox.orders import Refused, Side
+from autotrader_lab.sandbox.units import parse_e8, text_e8
+from autotrader_lab.sandbox.venues.binance.venue import BinanceVenue
+from autotrader_lab.sandbox.world import World
+
+__all__ = ["Control"]
+
+TOKEN_HEADER = "X-Sandbox-Token"  # noqa: S105 - a header's name
+
+Json = dict[str, Any]
+
+
+class Control:
+    """The control address.
+
+    Parameters
+    ----------
+    token : str
+        Must come in the header ``X-Sandbox-Token`` (or as ``Authorization: Bearer``).
+    worlds : mapping of str to World
+        By name.
+    venues : mapping of str to BinanceVenue
+        By world's name.
+    driver : MarketDriver
+        The market.
+    """
+
+    def __init__(
+        self,
+        token: str,
+        worlds: Mapping[str, World],
+        venues: Mapping[str, BinanceVenue],
+        driver: MarketDriver,
+    ) -> None:
+        self._token = token
+        self._worlds = worlds
+        self._venues = venues
+        self._driver = driver
+
+    def app(self) -> web.Application:
+        """An application that serves it."""
+        app = web.Application(middlewares=[self._guard])
+        app.router.add_get("/status", self._status)
+        app.router.add_get("/books", self._books)
+        for path, action in (
+            ("/balance", self._balance),
+            ("/price", self._price),
+            ("/trade", self._trade),
+            ("/level", self._level),
+            ("/pause", self._pause),
+            ("/resume", self._resume),
+            ("/advance", self._advance),
+            ("/disconnect", self._disconnect),
+        ):
+            app.router.add_post(path, self._wrapped(action))
+        return app
+
+    @web.middleware
+    async def _guard(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        given = request.headers.get(TOKEN_HEADER) or request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(given.encode(), self._token.encode()):
+            return web.json_response({"error": f"give the sandbox's control token in {TOKEN_HEADER}"}, status=401)
+        return await handler(request)
+
+    def _wrapped(self, action: Callable[[Json], Json]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            try:
+                body = msgspec.json.decode(await request.read() or b"{}", type=dict[str, Any])
+                answer = action(body)
+            except KeyError as error:
+                return web.json_response({"error": f"missing or unknown: {error}"}, status=400)
+            except (ValueError, Refused, msgspec.MsgspecError) as error:
+                return web.json_response({"error": str(error)}, status=400)
+            finally:
+                for world in self._worlds.values():
+                    world.publish()
+            return web.json_response(answer)
+
+        return handle
+
+    def _chosen(self, body: Json) -> list[World]:
+        name = body.get("world")
+        return list(self._worlds.values()) if name is None else [self._worlds[name]]
+
+    async def _status(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response(
+            {
+                "worlds": list(self._worlds),
+                "paused": self._driver.paused,
+                "speed": self._driver.speed,
+                "market_s": self._driver.market_ns / 1e9,
+                "last_price": {
+                    name: {symbol: text_e8(price) for symbol, price in world.exchange.last_price.items()}
+                    for name, world in self._worlds.items()
+                },
+            }
+        )
+
+    async def _books(self, request: web.Request) -> web.StreamResponse:
+        name = request.query.get("world", "testnet")
+        if name not in self._worlds:
+            return web.json_response({"error": f"no world {name!r}; there are {list(self._worlds)}"}, status=400)
+        return web.json_response(dump_books(self._worlds[name]))
+
+    def _balance(self, body: Json) -> Json:
+        """Set what is free of an asset."""
+        wanted = parse_e8(str(body["free"]))
+        for world in self._chosen(body):
+            for account in world.exchange.accounts.values():
+                change = wanted - account.free.get(body["asset"], 0)
+                world.exchange.deposit(account.name, body["asset"], change, world.now_ms())
+        return {"asset": body["asset"], "free": text_e8(wanted)}
+
+    def _price(self, body: Json) -> Json:
+        """Move the whole outside market to a price: it trades there, and its book stands around it."""
+        price = parse_e8(str(body["price"]))
+        for world in self._chosen(body):
+            push_price(world, body["symbol"], price)
+        return {"symbol": body["symbol"], "price": text_e8(price)}
+
+    def _trade(self, body: Json) -> Json:
+        """Let the outside market trade; `side` is the taker's."""
+        taker, price, quantity = Side(body["side"]), parse_e8(str(body["price"])), parse_e8(str(body["quantity"]))
+        for world in self._chosen(body):
+            world.exchange.market_trade(body["symbol"], taker, price, quantity, world.now_ms())
+        return {"traded": text_e8(quantity)}
+
+    def _level(self, body: Json) -> Json:
+        """State the outside market's size at a price."""
+        side, row = Side(body["side"]), (parse_e8(str(body["price"])), parse_e8(str(body["quantity"])))
+        bids, asks = ([row], []) if side is Side.BUY else ([], [row])
+        for world in self._chosen(body):
+            world.exchange.market_depth(body["symbol"], bids, asks, world.now_ms())
+        return {"level": text_e8(row[0]), "quantity": text_e8(row[1])}
+
+    def _pause(self, body: Json) -> Json:
+        self._driver.paused = True
+        return {"paused": True}
+
+    def _resume(self, body: Json) -> Json:
+        if not self._driver.speed:
+            raise ValueError("the market has speed 0: start the sandbox with a speed, or use /advance")
+        self._driver.paused = False
+        return {"paused": False}
+
+    def _advance(self, body: Json) -> Json:
+        self._driver.advance(float(body["seconds"]))
+        return {"market_s": self._driver.market_ns / 1e9}
+
+    def _disconnect(self, body: Json) -> Json:
+        """Cut WebSocket connections, all or of one kind ("stream", "ws-api")."""
+        kind = body.get("kind")
+        if kind not in (None, "stream", "ws-api"):
+            raise ValueError(f'kind {kind!r}: give "stream" or "ws-api", or leave it out')
+        count = 0
+        for world in self._chosen(body):
+            venue = self._venues[world.name]
+            if kind in (None, "stream"):
+                count += venue.streams.drop()
+            if kind in (None, "ws-api"):
+                count += venue.websocket_api.drop()
+        return {"disconnected": count}
+
+
+def push_price(world: World, symbol: str, price: int) -> None:
+    """Move a world's outside market to `price` (e8): old levels go, customers in the way are filled.
+
+    Raises
+    ------
+    ValueError
+        If the price is off the instrument's grid.
+    KeyError
+        If the symbol does not trade.
+    """
+    exchange = world.exchange
+    instrument = exchange.instruments[symbol]
+    if price <= 0 or price % instrument.tick:
+        raise ValueError(f"price {text_e8(price)} is off the tick {text_e8(instrument.tick)} of {symbol}")
+    now_ms, size = world.now_ms(), instrument.typical_size
+    upwards = price >= exchange.last_price[symbol]
+    bids = [(price - n * instrument.tick, size * n) for n in range(1, 21) if price > n * instrument.tick]
+    asks = [(price + n * instrument.tick, size * n) for n in range(1, 21)]
+    exchange.market_picture(symbol, bids, asks, now_ms)
+    exchange.market_trade(symbol, Side.BUY if upwards else Side.SELL, price, instrument.step, now_ms)

@@ -1,0 +1,1 @@
+"""One package per venue protocol, all over the same exchange."""

@@ -1,0 +1,1 @@
+"""Binance spot: REST, WebSocket API and streams."""

@@ -1,0 +1,82 @@
+"""One WebSocket connection's outgoing side: a queue and the task that empties it.
+
+The exchange must never wait for a slow reader. A client that lets too much pile up is disconnected, as the venue does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+from aiohttp import WSCloseCode, web
+
+from autotrader_lab.sandbox.venues.binance.hooks import Hooks
+
+__all__ = ["Channel", "serve"]
+
+MOST_WAITING = 20_000
+
+
+class Channel:
+    """The outgoing side of a connection.
+
+    Parameters
+    ----------
+    socket : web.WebSocketResponse
+        A prepared connection.
+    hooks : Hooks
+        Where faults are put in.
+    world : str
+        For the hooks.
+    transport : asyncio.BaseTransport or None
+        What to cut when the connection is to break.
+    """
+
+    def __init__(
+        self, socket: web.WebSocketResponse, hooks: Hooks, world: str, transport: asyncio.BaseTransport | None
+    ) -> None:
+        self.socket = socket
+        self._transport = transport
+        self._hooks = hooks
+        self._world = world
+        self._queue: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def send(self, message: Any, kind: str) -> None:
+        """Queue a JSON message; never waits."""
+        self.send_text(msgspec.json.encode(message).decode(), kind)
+
+    def send_text(self, text: str, kind: str) -> None:
+        """Queue a text; never waits."""
+        if self._queue.qsize() >= MOST_WAITING:
+            self.close()
+            return
+        for frame in self._hooks.outgoing(self._world, kind, text):
+            self._queue.put_nowait(frame)
+
+    def close(self) -> None:
+        """Close once what is queued has been sent."""
+        self._queue.put_nowait(None)
+
+    def abort(self) -> None:
+        """Break the connection without a goodbye."""
+        if isinstance(self._transport, asyncio.Transport):
+            self._transport.abort()
+
+    async def pump(self) -> None:
+        """Send what is queued until closed."""
+        while (text := await self._queue.get()) is not None:
+            await self.socket.send_str(text)
+        await self.socket.close(code=WSCloseCode.GOING_AWAY)
+
+
+async def serve(channel: Channel, name: str, reading: Any) -> None:
+    """Run a connection's reader until it ends, with its sender beside it."""
+    sender = asyncio.create_task(channel.pump(), name=f"sandbox {name} sender")
+    try:
+        await reading
+    except ConnectionError:
+        return
+    finally:
+        sender.cancel()
+        await asyncio.gather(sender, return_exceptions=True)

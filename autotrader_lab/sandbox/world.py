@@ -1,0 +1,72 @@
+"""A world of the sandbox: one exchange with its customer, what its public has seen, and who listens.
+
+*testnet* and *live* are two worlds over the same market: separate keys, accounts, books and records. A world
+knows no protocol; venues subscribe to what happens in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from autotrader_lab.model.clock import Clock
+from autotrader_lab.sandbox.exchange import Event, Exchange
+from autotrader_lab.sandbox.orders import Instrument, TradeEvent
+from autotrader_lab.sandbox.tape import Tape
+
+__all__ = ["ApiKey", "World"]
+
+
+class ApiKey(msgspec.Struct, frozen=True):
+    """A customer's key pair and the account it opens."""
+
+    key: str
+    secret: str
+    account: str
+
+    def __repr__(self) -> str:
+        return f"ApiKey({self.key[:4]}…, account={self.account!r})"
+
+
+class World:
+    """One world.
+
+    Parameters
+    ----------
+    name : str
+        "testnet" or "live".
+    instruments : sequence of Instrument
+        What trades here.
+    key : ApiKey
+        The customer's key.
+    balances : mapping of str to int
+        The customer's opening balances, e8 by asset.
+    clock : Clock
+        Stamps everything.
+    """
+
+    def __init__(
+        self, name: str, instruments: Sequence[Instrument], key: ApiKey, balances: Mapping[str, int], clock: Clock
+    ) -> None:
+        self.name = name
+        self.clock = clock
+        self.exchange = Exchange(instruments)
+        self.tapes = {instrument.symbol: Tape(instrument) for instrument in instruments}
+        self.keys = {key.key: key}
+        self.listeners: list[Callable[[Sequence[Event]], None]] = []
+        self.exchange.open_account(key.account, dict(balances), self.now_ms())
+        self.exchange.drain()
+
+    def now_ms(self) -> int:
+        """Wall time, ms since the epoch."""
+        return self.clock.now_ns() // 1_000_000
+
+    def publish(self) -> None:
+        """Record what happened and tell the listeners."""
+        events = self.exchange.drain()
+        for event in events:
+            if isinstance(event, TradeEvent):
+                self.tapes[event.symbol].add(event)
+        for listener in self.listeners:
+            listener(events)
