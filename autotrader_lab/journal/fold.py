@@ -1,7 +1,7 @@
 """The books as a fold over the journal: what recovery starts from and every frame is read from.
 
-Pure. Orders move by the same transition table as live, positions by the same fills, so that reading the journal again gives
-the live books exactly. A report that was written twice changes nothing.
+Pure. Orders move by the same transition table as live, positions by the same fills, so that reading the journal again
+gives the live books exactly. A report that was written twice changes nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from autotrader_lab.journal import records
 from autotrader_lab.journal.records import (
     Alert,
     DeadLetter,
+    DecisionRecord,
     EquityMark,
     Mark,
     OrderLatency,
@@ -25,7 +26,6 @@ from autotrader_lab.model.errors import IllegalTransition
 from autotrader_lab.model.instruments import Instruments
 from autotrader_lab.model.orders import Fill, Filled, Order, Report
 from autotrader_lab.model.positions import Booked, Positions
-from autotrader_lab.strategy.decision import ExecutionDecision
 
 __all__ = ["Books", "Origin", "fold"]
 
@@ -49,7 +49,7 @@ class Books:
         By client order id, in the order they were intended.
     positions : Positions
         The sum of all fills given to :meth:`apply`; filter the entries by stage where stages must not be added up.
-    decisions : dict of str to ExecutionDecision
+    decisions : dict of str to DecisionRecord
         By decision id; one without an id is kept under its entry's `seq`.
     fills, booked : list
         Every execution once, as booked, and what it did to its position.
@@ -75,7 +75,7 @@ class Books:
 
     positions: Positions = field(default_factory=Positions)
     orders: dict[str, Order] = field(default_factory=dict)
-    decisions: dict[str, ExecutionDecision] = field(default_factory=dict)
+    decisions: dict[str, DecisionRecord] = field(default_factory=dict)
     fills: list[Fill] = field(default_factory=list)
     booked: list[Booked] = field(default_factory=list)
     orphans: list[Fill] = field(default_factory=list)
@@ -87,7 +87,7 @@ class Books:
     latencies: dict[str, OrderLatency] = field(default_factory=dict)
     dead_letters: dict[str, DeadLetter] = field(default_factory=dict)
     marks: dict[str, float] = field(default_factory=dict)
-    trading_state: TradingStateRecord = TradingStateRecord("ACTIVE")
+    trading_state: TradingStateRecord = field(default_factory=lambda: TradingStateRecord("ACTIVE"))
     problems: list[str] = field(default_factory=list)
     last_seq: int = 0
     _entries_seen: set[int] = field(default_factory=set, repr=False)
@@ -124,7 +124,7 @@ class Books:
                     self.orders[order.client_order_id] = order
                     self.origins[order.client_order_id] = origin
             case records.DECISION:
-                decision: ExecutionDecision = entry.decode(ExecutionDecision)
+                decision: DecisionRecord = entry.decode(DecisionRecord)
                 key = decision.decision_id or entry.decision_id or str(entry.seq)
                 if key not in self.decisions:
                     self.decisions[key] = decision
@@ -158,7 +158,7 @@ class Books:
                 self.problems.append(f"journal entry {origin.seq}: {error}")
         elif not isinstance(report, Filled):
             self.problems.append(
-                f"journal entry {origin.seq}: a report of order {report.client_order_id!r}, never intended"
+                f"journal entry {origin.seq}: a report of order {report.client_order_id!r}, which was never intended"
             )
         if isinstance(report, Filled):
             fill = report.fill

@@ -1,7 +1,7 @@
 """The journal as pandas frames, for notebooks and pages.
 
-Every frame keeps its columns and dtypes when there is nothing in it. Times are UTC with nanosecond resolution. Prices, money
-and quantities are floats here: a frame is for looking and computing, the books stay exact.
+Every frame keeps its columns and dtypes when there is nothing in it. Times are UTC with nanosecond resolution. Prices,
+money and quantities are floats here: a frame is for looking and computing, the books stay exact.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ wrote them. Fields are only ever added, with a default.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -39,6 +40,7 @@ __all__ = [
     "Armed",
     "Checkpoint",
     "DeadLetter",
+    "DecisionRecord",
     "Drill",
     "EquityMark",
     "GateRecord",
@@ -61,7 +63,7 @@ STAGE_STARTED = "stage_started"
 STAGE_STOPPED = "stage_stopped"
 """A stage was left: :class:`StageStopped`."""
 DECISION = "decision"
-"""What the strategy said: an ``ExecutionDecision``."""
+"""What the strategy said: an ``ExecutionDecision``; read here as :class:`DecisionRecord`."""
 INTENT = "intent"
 """An ``Order``, before it goes on the wire."""
 REPORT = "report"
@@ -159,6 +161,18 @@ class StageStopped(msgspec.Struct, frozen=True):
     stage: str
     reason: str = ""
     open_orders: int = 0
+
+
+class DecisionRecord(msgspec.Struct, frozen=True):
+    """An ``ExecutionDecision`` as it is read back where the strategy's types are out of reach: same fields, frozen."""
+
+    action: str
+    symbol: str
+    size: float
+    confidence: float
+    timestamp: datetime
+    metadata: dict[str, Any] = {}
+    decision_id: str = ""
 
 
 class EquityMark(msgspec.Struct, frozen=True):
