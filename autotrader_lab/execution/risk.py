@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from autotrader_lab.execution.oms.book import OrderBook
+from autotrader_lab.execution.book import OrderBook
 from autotrader_lab.model.clock import NS, from_ns
 from autotrader_lab.model.errors import InstrumentError, OrderError
 from autotrader_lab.model.instruments import Instrument, exact
@@ -141,6 +141,8 @@ class RiskGate:
     Attributes
     ----------
     state : TradingState
+    flattening : bool
+        Lets exits pass while HALTED: the kill switch is flattening.
     clock_offset_ms : float or None
         Venue clock minus ours, where it was measured.
     """
@@ -150,6 +152,7 @@ class RiskGate:
         self.book = book
         self.expects_market_data = expects_market_data
         self.state = TradingState.ACTIVE
+        self.flattening = False
         self.clock_offset_ms: float | None = None
         self.peak_equity = book.starting_equity
         self._sent_ns: deque[int] = deque()
@@ -195,7 +198,12 @@ class RiskGate:
 
     @staticmethod
     def _deny(
-        order: Order, now_ns: int, code: str, asked: float | str | None = None, limit: float | None = None, reason: str = ""
+        order: Order,
+        now_ns: int,
+        code: str,
+        asked: float | str | None = None,
+        limit: float | None = None,
+        reason: str = "",
     ) -> Denied:
         return Denied(order.client_order_id, now_ns, code, asked, limit, reason or DENIAL_CODES[code])
 
@@ -210,7 +218,7 @@ class RiskGate:
         quantity = exact(order.quantity)
         smallest = max(instrument.lot_size, instrument.min_quantity)
         if quantity < smallest or quantity % instrument.lot_size:
-            reason = f"{order.symbol}: quantity {order.quantity} must be whole lots of {instrument.lot_size}, at least {smallest}"
+            reason = f"{order.quantity} {order.symbol} must be whole lots of {instrument.lot_size}, at least {smallest}"
             return self._deny(order, now_ns, "QUANTITY_BELOW_LOT", order.quantity, float(smallest), reason)
         if instrument.max_quantity is not None and quantity > instrument.max_quantity:
             return self._deny(order, now_ns, "QUANTITY_OVER_MAXIMUM", order.quantity, float(instrument.max_quantity))
@@ -224,7 +232,7 @@ class RiskGate:
         return None
 
     def _states(self, order: Order, instrument: Instrument, now_ns: int) -> Denied | None:
-        if self.state is TradingState.HALTED:
+        if self.state is TradingState.HALTED and not (self.flattening and order.reduce_only):
             return self._deny(order, now_ns, "TRADING_HALTED")
         if self.state is TradingState.REDUCING and not order.reduce_only:
             return self._deny(order, now_ns, "REDUCING_ONLY")
@@ -264,7 +272,13 @@ class RiskGate:
         if limits.price_collar_pct is not None and price is not None and mark:
             through = (price / mark - 1) * order.side.sign
             if through > limits.price_collar_pct:
-                return self._deny(order, now_ns, "PRICE_OUTSIDE_COLLAR", price, round(mark * (1 + order.side.sign * limits.price_collar_pct), 10))
+                return self._deny(
+                    order,
+                    now_ns,
+                    "PRICE_OUTSIDE_COLLAR",
+                    price,
+                    round(mark * (1 + order.side.sign * limits.price_collar_pct), 10),
+                )
         return None
 
     def _size(self, order: Order, instrument: Instrument, now_ns: int) -> Denied | None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from autotrader_lab.execution.oms.book import Change, OrderBook
+from autotrader_lab.execution.book import Change, OrderBook
 from autotrader_lab.execution.oms.desk import Desk
 from autotrader_lab.execution.risk import RiskGate, RiskLimits
 from autotrader_lab.model.clock import Clock, from_ns
@@ -256,7 +256,7 @@ class Trader:
             return None, None
         self.decisions += 1
         decision.decision_id = decision.decision_id or f"{self._id_prefix}-d{self.decisions}"
-        now_ns = self._now_ns or self.clock.now_ns()
+        now_ns = max(self._now_ns, self.clock.now_ns())  # replay moves its clock no further than it must
         self.desk.journal.append(
             "decision",
             decision,

@@ -198,6 +198,9 @@ class BaseBrokerAdapter(ABC):
         """Take over an order that an earlier process sent, so that its reports are understood here."""
         self.orders[order.client_order_id or order.order_id] = order.copy()
 
+    def attach(self, feed: Feed) -> None:
+        """Take market data from `feed`; only a simulated venue needs it, a real one has its own."""
+
     def feed(self) -> Feed | None:
         """This venue's market data as a feed of its own, or None where there is none."""
         return None

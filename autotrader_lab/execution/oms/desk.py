@@ -1,5 +1,6 @@
-"""The order desk: the one way an order takes from wish to book, the same in replay, paper, testnet and live. No I/O
-but the journal.
+"""The order desk: the one way from wish to book, the same in replay, paper, testnet and live.
+
+No I/O but the journal.
 
 ``approve`` judges an order and takes it into the book, ``intend`` writes it down before the wire, ``on_report``
 applies what came back. The async order manager and the synchronous replay loop put a venue between the last two.
@@ -11,7 +12,7 @@ import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from autotrader_lab.execution.oms.book import Change, OrderBook
+from autotrader_lab.execution.book import Change, OrderBook
 from autotrader_lab.execution.risk import RiskGate
 from autotrader_lab.journal import MemoryJournal
 from autotrader_lab.model.clock import Clock, from_ns

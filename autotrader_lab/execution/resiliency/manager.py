@@ -131,7 +131,8 @@ class ResiliencyManager:
         for attempt in range(1, self.max_retries + 1):
             if not order.reduce_only and not self.breaker.allows():
                 held_back = VenueUnavailable(
-                    f"circuit breaker open after {self.failure_count} failures; entries wait {self.breaker.rest_s} s, exits pass"
+                    f"circuit breaker open after {self.failure_count} failures; "
+                    f"entries wait {self.breaker.rest_s} s, exits pass"
                 )
                 self._bury(order, held_back, attempt - 1)
                 raise held_back

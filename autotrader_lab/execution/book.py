@@ -176,9 +176,7 @@ class OrderBook:
             (
                 order.leaves
                 for order in self.open.values()
-                if order.symbol == symbol
-                and side in (None, order.side)
-                and reduce_only in (None, order.reduce_only)
+                if order.symbol == symbol and side in (None, order.side) and reduce_only in (None, order.reduce_only)
             ),
             _ZERO,
         )

@@ -1,0 +1,591 @@
+"""The specification's ``ExecutionEngine``: feed → strategy → risk → OMS → adapter → fills → strategy. Plain asyncio.
+
+The engine adds the waiting to the pure core in :mod:`.trader`: it holds the latest market data until the loop comes
+round, sends what the core approved, asks the venue where there is doubt, and stops when told to. It knows nothing of
+hosts or notebooks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from decimal import Decimal
+from typing import Any
+
+from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
+from autotrader_lab.execution.book import OrderBook
+from autotrader_lab.execution.market_data.bars import BarBuilder
+from autotrader_lab.execution.market_data.feeds import Feed
+from autotrader_lab.execution.oms.latency import LatencyLog
+from autotrader_lab.execution.oms.manager import OrderManager
+from autotrader_lab.execution.reconcile import Difference, foreign_orders, position_drift
+from autotrader_lab.execution.resiliency import DeadLetter, ResiliencyManager
+from autotrader_lab.execution.risk import RiskLimits, TradingState
+from autotrader_lab.execution.trader import Trader
+from autotrader_lab.journal import Journal, records
+from autotrader_lab.model.clock import NS, Clock, SystemClock, to_ns
+from autotrader_lab.model.errors import NotConnected, OutcomeUnknown, StrategyError, TradingHalted, VenueUnavailable
+from autotrader_lab.model.instruments import exact
+from autotrader_lab.model.market import Bar, Book, MarketEvent, Quote, Trade
+from autotrader_lab.model.orders import Order, OrderSide, OrderType
+from autotrader_lab.strategy.decision import HOLD, ExecutionDecision
+
+__all__ = ["ExecutionEngine"]
+
+_ASKING_FAILED = (VenueUnavailable, NotConnected, OutcomeUnknown)
+
+
+class ExecutionEngine:
+    """One strategy on one venue.
+
+    Parameters
+    ----------
+    strategy : TradingStrategy, Strategy, object or function
+    adapter : BaseBrokerAdapter
+    enable_resiliency : bool
+    feed : Feed, optional
+        Market data; the adapter's own where none is given.
+    symbols : sequence of str
+        What to trade; by default what the strategy asks for.
+    limits : RiskLimits, optional
+        By default the strategy's own.
+    journal : Journal, optional
+        In memory where none is given.
+    clock : Clock, optional
+    bar_interval_s : float
+        Length of the bars a strategy with ``on_bar`` is shown.
+    stage : str
+        Written into every record.
+    starting_equity : float, optional
+        Account currency; by default the quote currency's balance at connect.
+    id_prefix : str, optional
+        Of client order ids; by default random, so that no two processes share ids.
+    resiliency, oms : dict, optional
+        The specification's settings of those names (``max_retries``, … and ``order_timeout_seconds``).
+    reconcile_every_s, equity_every_s : float
+        How often the books are compared with the venue's, and equity is journaled.
+    adapter_owned : bool
+        Whether stopping disconnects the adapter.
+    """
+
+    def __init__(
+        self,
+        strategy: Any,
+        adapter: BaseBrokerAdapter,
+        enable_resiliency: bool = True,
+        *,
+        feed: Feed | None = None,
+        symbols: Sequence[str] = (),
+        limits: RiskLimits | None = None,
+        journal: Journal | None = None,
+        clock: Clock | None = None,
+        bar_interval_s: float = 60.0,
+        stage: str = "paper",
+        starting_equity: float | None = None,
+        id_prefix: str | None = None,
+        resiliency: dict[str, Any] | None = None,
+        oms: dict[str, Any] | None = None,
+        reconcile_every_s: float = 30.0,
+        equity_every_s: float = 1.0,
+    ) -> None:
+        self.adapter = adapter
+        self.clock: Clock = clock if clock is not None else SystemClock()
+        self.feed = feed if feed is not None else adapter.feed()
+        self.bar_interval_s = bar_interval_s
+        self.stage = stage
+        self.reconcile_every_s = reconcile_every_s
+        self.equity_every_s = equity_every_s
+        self.resiliency = (
+            ResiliencyManager(adapter, clock=self.clock, **(resiliency or {})) if enable_resiliency else None
+        )
+        self._starting_equity = starting_equity
+        self.trader = Trader(
+            strategy,
+            clock=self.clock,
+            instruments=adapter.instruments,
+            limits=limits,
+            journal=journal,
+            starting_equity=starting_equity or 0.0,
+            stage=stage,
+            id_prefix=id_prefix or f"al{uuid.uuid4().hex[:12]}",
+            expects_market_data=self.feed is not None,
+        )
+        self.strategy = strategy
+        self.journal = self.trader.desk.journal
+        self.symbols: tuple[str, ...] = tuple(symbols) or tuple(self.trader.strategy.symbols)
+        self.latency = LatencyLog(self.trader.desk, self.clock)
+        settings = dict(oms or {})
+        max_open = settings.pop("max_open_orders", None)
+        if max_open is not None:
+            gate = self.trader.gate
+            gate.limits = gate.limits.model_copy(update={"max_open_orders": min(max_open, gate.limits.max_open_orders)})
+        self.oms = OrderManager(
+            adapter,
+            desk=self.trader.desk,
+            submit=self.resiliency.submit_order_with_retry if self.resiliency is not None else None,
+            clock=self.clock,
+            latency=self.latency,
+            **settings,
+        )
+        self.oms.on_error.append(self._strategy_failed)
+        if self.resiliency is not None:
+            self.resiliency.subscribe_dead_letters(self._dead_letter)
+        adapter.subscribe_connection(self._connection_changed)
+        self.alerts: deque[tuple[int, records.Alert]] = deque(maxlen=200)
+        self.reconciled: records.Reconciliation | None = None
+        self.failure: StrategyError | None = None
+        self._alert_callbacks: list[Callable[[records.Alert], None]] = []
+        self._baseline: dict[str, Decimal] = {}
+        self._quotes: dict[str, Quote | Book] = {}
+        self._trades: dict[str, Trade] = {}
+        self._bars: deque[Bar] = deque()
+        self._builders: dict[str, BarBuilder] = {}
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._sends: set[asyncio.Task[Any]] = set()
+        self._running = False
+        self._stopped = asyncio.Event()
+        self.accepts_entries = True
+
+    # --- life -------------------------------------------------------------------------------------------------
+
+    async def start(self, book: OrderBook | None = None, baseline: dict[str, Decimal] | None = None) -> None:
+        """Connect, learn what may be traded, reconcile, open the feed.
+
+        Parameters
+        ----------
+        book : OrderBook, optional
+            What a journal says of this stage so far: its orders are adopted and reconciled before anything is sent.
+        baseline : dict of str to Decimal, optional
+            What the account held beyond our own book when the stage first began, as :attr:`baseline` gave it then.
+
+        Raises
+        ------
+        AuthenticationFailed, VenueUnavailable, InstrumentError
+            From the venue, before anything is sent.
+        TradingHalted
+            If the books cannot be reconciled.
+        """
+        if self._running:
+            return
+        await self.adapter.connect()
+        instruments = await self.adapter.load_instruments(self.symbols)
+        self.trader.book.use(instruments)
+        self.symbols = tuple(instruments.find(symbol).symbol for symbol in self.symbols)
+        self.trader.symbols = self.symbols
+        await self._take_balances()
+        if book is not None:
+            self.trader.book.restore(book.orders.values(), book.fills)
+            for order in self.trader.book.orders.values():
+                self.adapter.adopt(order)
+        held = await self.adapter.get_positions()
+        if baseline is not None:
+            self._baseline = dict(baseline)
+        else:
+            ours = self.trader.book.position
+            self._baseline = {symbol: exact(held.get(symbol, 0.0)) - ours(symbol) for symbol in self.symbols}
+        self._running = True
+        self._stopped.clear()
+        outcome = await self.reconcile("start")
+        if not outcome.ok:
+            self._running = False
+            await self.adapter.disconnect()
+            raise TradingHalted(f"the books do not agree with the venue's: {'; '.join(outcome.differences)}")
+        if self.feed is not None:
+            await self._open_feed(self.feed)
+        self._own(self._loop(), "engine loop")
+        self._own(self._every(0.5, self._settle_doubt), "doubt")
+        self._own(self._every(self.equity_every_s, self._mark_equity), "equity")
+        self._own(self._every(self.reconcile_every_s, self._reconcile_on_timer), "reconcile")
+        if self.trader.hears and "bars" in self.trader.hears:
+            self._own(self._every(min(self.bar_interval_s / 4, 1.0), self._flush_bars), "bars")
+        try:
+            self.trader.start()
+        except StrategyError as error:
+            self._strategy_failed(error)
+
+    async def stop(self, flatten: bool = False, cancel: bool = True) -> None:
+        """Stop: no new decisions, sends in flight end, open orders are cancelled, positions flattened if asked.
+
+        Twice is quiet.
+        """
+        if not self._running:
+            return
+        self.accepts_entries = False
+        await self.settle_sends()
+        try:
+            if cancel:
+                await self.oms.cancel_all()
+            if flatten:
+                await self.flatten("stop")
+        except _ASKING_FAILED as error:
+            self.alert("critical", "STOP_INCOMPLETE", str(error))
+        await self._mark_equity()
+        self._running = False
+        if self.feed is not None:
+            await self.feed.close()
+        tasks = [*self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.adapter.disconnect()
+        self._stopped.set()
+
+    async def run_live_trading(self) -> None:
+        """Start, trade until :meth:`stop` is called or this task is cancelled, then leave in order."""
+        await self.start()
+        try:
+            await self._stopped.wait()
+        finally:
+            await asyncio.shield(self.stop())
+
+    @property
+    def is_running(self) -> bool:
+        """Between start and stop."""
+        return self._running
+
+    @property
+    def baseline(self) -> dict[str, Decimal]:
+        """What the account held beyond our own book when the stage began, units; not ours to touch."""
+        return dict(self._baseline)
+
+    # --- decisions --------------------------------------------------------------------------------------------
+
+    async def execute_decision(self, decision: ExecutionDecision) -> Order | None:
+        """Carry out one decision; None for HOLD and where there is nothing to do.
+
+        Returns
+        -------
+        Order or None
+            Also when denied or refused: see its status and reason.
+
+        Raises
+        ------
+        StrategyError, InstrumentError
+            If it is no decision that can be executed, before any I/O.
+        """
+        if decision.action == HOLD:
+            return None
+        if self.trader.book.instruments is not self.adapter.instruments:
+            self.trader.book.use(self.adapter.instruments)
+        decided_ns = self.clock.monotonic_ns()
+        order, denied = self.trader.execute(decision)
+        if order is None or denied is not None:
+            return order
+        self.latency.begin(order.client_order_id, decided_ns)
+        return await self.oms.send(order)
+
+    def set_trading_state(self, state: TradingState, reason: str = "") -> None:
+        """Move between ACTIVE, REDUCING and HALTED; journaled, so that it outlives this process."""
+        if self.trader.gate.state is state:
+            return
+        self.trader.gate.state = state
+        self._append(records.TRADING_STATE, records.TradingStateRecord(state=state.value, reason=reason))
+
+    async def flatten(self, reason: str = "") -> bool:
+        """Close every position at the market; true once the book is flat (to the last lot)."""
+        gate = self.trader.gate
+        gate.flattening = True
+        try:
+            for symbol, position in list(self.trader.book.positions.items()):
+                quantity = position.instrument.round_quantity(abs(position.quantity))
+                if not quantity:
+                    continue
+                side = OrderSide.SELL if position.quantity > 0 else OrderSide.BUY
+                order = Order(
+                    "", symbol, side, OrderType.MARKET, float(quantity), reduce_only=True, metadata={"why": reason}
+                )
+                if self.trader.desk.approve(order) is None:
+                    await self.oms.send(order)
+                    await self._until_done(order)
+                else:
+                    self.alert("critical", "NOT_FLATTENED", f"{symbol}: {order.reason}")
+        finally:
+            gate.flattening = False
+        return all(position.is_flat for position in self.trader.book.positions.values())
+
+    async def settle_sends(self, timeout_s: float = 15.0) -> None:
+        """Wait for the orders that are being sent right now."""
+        if self._sends:
+            await asyncio.wait(self._sends, timeout=timeout_s)
+
+    async def _until_done(self, order: Order, timeout_s: float = 5.0) -> None:
+        deadline_ns = self.clock.monotonic_ns() + round(timeout_s * NS)
+        while order.is_open and self.clock.monotonic_ns() < deadline_ns:
+            await self.clock.sleep(0.02)
+            if order.is_open and self.adapter.capabilities.client_order_ids:
+                await self.oms.learn(order)
+
+    # --- the loop ---------------------------------------------------------------------------------------------
+
+    async def _open_feed(self, feed: Feed) -> None:
+        self.adapter.attach(feed)
+        hears = self.trader.hears
+        if "bars" in hears:
+            self._builders = {symbol: BarBuilder(symbol, self.bar_interval_s) for symbol in self.symbols}
+        feed.subscribe(self._on_market)
+        await feed.open(self.symbols, ("quotes", "trades"))
+
+    def _on_market(self, event: MarketEvent) -> None:
+        """Keep the latest of each symbol: the strategy never works through a backlog."""
+        if isinstance(event, (Quote, Book)):
+            self._quotes[event.symbol] = event
+        elif isinstance(event, Trade):
+            self._trades[event.symbol] = event
+            builder = self._builders.get(event.symbol)
+            if builder is not None:
+                self._bars.extend(builder.on_trade(event))
+        else:
+            self._bars.append(event)
+        self._wake.set()
+
+    async def _loop(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._turn()
+
+    def _turn(self) -> None:
+        """Show the strategy what came since the last turn, and send what it decided."""
+        taken_up_ns = self.clock.monotonic_ns()
+        quotes, self._quotes = self._quotes, {}
+        trades, self._trades = self._trades, {}
+        bars, self._bars = self._bars, deque()
+        trader = self.trader
+        for event in (*quotes.values(), *trades.values(), *bars):
+            if self.failure is not None or not self.accepts_entries:
+                self._mark_only(event)
+                continue
+            try:
+                orders = trader.on_market(event)
+            except StrategyError as error:
+                self._strategy_failed(error)
+                continue
+            for order in orders:
+                self.latency.begin(order.client_order_id, taken_up_ns)
+                self._send(order)
+
+    def _mark_only(self, event: MarketEvent) -> None:
+        """Keep prices and risk going when the strategy is not asked any more."""
+        book = self.trader.book
+        if isinstance(event, Quote):
+            book.mark(event.symbol, event.mid, event.timestamp_ns)
+            book.bid_ask[event.symbol] = (event.bid, event.ask)
+        elif isinstance(event, Bar):
+            book.mark(event.symbol, event.close, event.timestamp_ns)
+
+    def _send(self, order: Order) -> None:
+        task = self._own(self.oms.send(order), f"send {order.client_order_id}")
+        self._sends.add(task)
+        task.add_done_callback(self._sends.discard)
+
+    async def _flush_bars(self) -> None:
+        for builder in self._builders.values():
+            self._bars.extend(builder.flush(self.clock.now_ns()))
+        if self._bars:
+            self._wake.set()
+
+    # --- looking after it -------------------------------------------------------------------------------------
+
+    async def reconcile(self, trigger: str = "asked") -> records.Reconciliation:
+        """Compare our books with the venue's and adopt what we missed; journaled.
+
+        A difference nothing explains, or a venue that does not answer, makes it not ok, and trading REDUCING.
+        """
+        adopted_before = len(self.trader.book.fills)
+        open_before = self.oms.get_open_orders()
+        try:
+            for order in open_before:
+                if order.order_id or self.adapter.capabilities.client_order_ids:
+                    await self.oms.learn(order)
+            await self._adopt_missed_fills()
+            differences = await self._differences()
+            if any(difference.blocking for difference in differences):
+                await self.clock.sleep(1.0)  # a fill may be on its way: look twice before crying
+                await self._adopt_missed_fills()
+                differences = await self._differences()
+        except _ASKING_FAILED as error:
+            differences = [Difference("no_answer", self.adapter.venue, "-", str(error), blocking=True)]
+        outcome = records.Reconciliation(
+            ok=not any(difference.blocking for difference in differences),
+            differences=[str(difference) for difference in differences],
+            fills_adopted=len(self.trader.book.fills) - adopted_before,
+            orders_checked=len(open_before),
+            trigger=trigger,
+        )
+        self._append(records.RECONCILIATION, outcome)
+        self.reconciled = outcome
+        if not outcome.ok:
+            drift = any(difference.kind == "position_drift" for difference in differences)
+            code = records.DRIFT_CODE if drift else "NOT_RECONCILED"
+            self.alert("critical", code, "; ".join(outcome.differences))
+            if self.trader.gate.state is TradingState.ACTIVE:
+                self.set_trading_state(TradingState.REDUCING, "not reconciled with the venue")
+        elif self.trader.gate.state is TradingState.REDUCING and self.failure is None:
+            self.set_trading_state(TradingState.ACTIVE, "reconciled")
+        return outcome
+
+    async def _differences(self) -> list[Difference]:
+        found: list[Difference] = []
+        if self.adapter.capabilities.open_orders:
+            for symbol in self.symbols or (None,):
+                found += foreign_orders(self.trader.book, await self.adapter.get_open_orders(symbol))
+        held = await self.adapter.get_positions()
+        return found + position_drift(self.trader.book, held, self._baseline)
+
+    async def _adopt_missed_fills(self) -> None:
+        """Close the gap: ask for every execution since the last one we know, and book what is ours."""
+        if not self.adapter.capabilities.fills_since:
+            return
+        book = self.trader.book
+        for symbol in {order.symbol for order in book.orders.values() if order.order_id}:
+            known = [to_ns(fill.timestamp) for fill in book.fills if fill.symbol == symbol]
+            created = [to_ns(o.created_at) for o in book.orders.values() if o.symbol == symbol and o.created_at]
+            since_ns = max(known, default=min(created, default=0)) - 60 * NS
+            for fill in await self.adapter.get_fills(symbol, max(since_ns, 0)):
+                order = book.find(fill.client_order_id) or book.find(fill.order_id)
+                if order is not None and fill.execution_id not in order.execution_ids:
+                    await self.oms.learn(order)
+
+    async def _reconcile_on_timer(self) -> None:
+        await self.oms.cancel_expired()
+        await self.reconcile("timer")
+
+    async def _settle_doubt(self) -> None:
+        for order in self.trader.book.in_doubt():
+            await self.oms.resolve(order)
+
+    async def _mark_equity(self) -> None:
+        book, gate = self.trader.book, self.trader.gate
+        realised, unrealised, fees = book.profit()
+        equity = book.equity()
+        gate.peak_equity = max(gate.peak_equity, equity)
+        gate.clock_offset_ms = self.adapter.clock_offset_ms
+        now_ns = self.clock.now_ns()
+        mark = records.EquityMark(
+            timestamp_ns=now_ns,
+            equity=equity,
+            cash=book.starting_equity + float(realised - fees),
+            realised=float(realised),
+            unrealised=float(unrealised),
+            fees=float(fees),
+            drawdown=1 - equity / gate.peak_equity if gate.peak_equity > 0 else 0.0,
+        )
+        self._append(records.EQUITY, mark)
+        self._append(records.COUNTERS, self._counters())
+        breach = gate.breach(now_ns)
+        if breach is not None and gate.state is TradingState.ACTIVE:
+            self.alert("critical", breach.code, str(breach))
+            self.set_trading_state(TradingState.REDUCING, str(breach))
+
+    async def _take_balances(self) -> None:
+        balances = await self.adapter.get_account_balance()
+        book = self.trader.book
+        book.balances = {currency: exact(amount) for currency, amount in balances.items()}
+        if self._starting_equity is None:
+            quotes = {book.instruments.find(symbol).quote for symbol in self.symbols}
+            book.starting_equity = float(sum((book.balances.get(quote, Decimal(0)) for quote in quotes), Decimal(0)))
+        self.trader.gate.peak_equity = book.starting_equity
+        self.trader.gate.restore_day(self.clock.now().date().isoformat(), book.starting_equity)
+
+    # --- what it says -----------------------------------------------------------------------------------------
+
+    def alert(self, level: str, code: str, message: str) -> None:
+        """Tell people: journaled, kept for the screens, and handed to whoever subscribed."""
+        alert = records.Alert(level=level, code=code, message=message)  # type: ignore[arg-type]
+        self.alerts.append((self.clock.now_ns(), alert))
+        self._append(records.ALERT, alert)
+        for callback in self._alert_callbacks:
+            callback(alert)
+
+    def subscribe_alerts(self, callback: Callable[[records.Alert], None]) -> None:
+        """Call `callback` with every alert."""
+        self._alert_callbacks.append(callback)
+
+    def status(self) -> dict[str, Any]:
+        """What is going on, as plain values."""
+        book = self.trader.book
+        realised, unrealised, fees = (float(value) for value in book.profit())
+        return {
+            "running": self._running,
+            "stage": self.stage,
+            "trading_state": self.trader.gate.state.value,
+            "symbols": list(self.symbols),
+            "failure": str(self.failure) if self.failure is not None else None,
+            "equity": book.equity(),
+            "starting_equity": book.starting_equity,
+            "realised": realised,
+            "unrealised": unrealised,
+            "fees": fees,
+            "open_orders": len(book.open),
+            "in_doubt": len(book.in_doubt()),
+            "reconciled": self.reconciled.ok if self.reconciled is not None else None,
+            "counters": {
+                "decisions": self.trader.decisions,
+                "holds": self.trader.holds,
+                "orders": self.trader.desk.sent,
+                "fills": len(book.fills),
+                "denied": self.trader.desk.denied,
+                "rejected": self.trader.desk.rejected,
+                "unknown": len(book.in_doubt()),
+                "unreconciled": len(book.in_doubt()) + (self.reconciled is not None and not self.reconciled.ok),
+                "dead_letters": len(self.resiliency.dead_letters) if self.resiliency is not None else 0,
+                "round_trips": sum(position.round_trips for position in book.positions.values()),
+            },
+            "latency": self.latency.summary(),
+        }
+
+    def _counters(self) -> records.StageCounters:
+        counters = self.status()["counters"]
+        names = ("decisions", "holds", "orders", "fills", "denied", "rejected", "round_trips")
+        return records.StageCounters(**{name: counters[name] for name in names})
+
+    def _append(self, kind: str, record: Any) -> None:
+        self.journal.append(kind, record, stage=self.stage, timestamp_ns=self.clock.now_ns())
+
+    def _strategy_failed(self, error: Exception) -> None:
+        """The strategy raised: it is not asked again, entries stop, cancels and exits go on."""
+        self.failure = error if isinstance(error, StrategyError) else StrategyError(str(error))
+        self.set_trading_state(TradingState.REDUCING, "the strategy failed")
+        self.alert("critical", "STRATEGY_FAILED", str(error))
+
+    def _dead_letter(self, letter: DeadLetter) -> None:
+        order = letter.order
+        record = records.DeadLetter(order.client_order_id, letter.reason, type(letter.error).__name__, letter.attempts)
+        self.journal.append(
+            records.DEAD_LETTER, record, stage=self.stage, client_order_id=order.client_order_id, symbol=order.symbol
+        )
+        self.alert("warning", "DEAD_LETTER", f"{order.client_order_id}: {letter.reason}")
+
+    def _connection_changed(self, state: str, reason: str) -> None:
+        if state == "lost":
+            self.alert("warning", "CONNECTION_LOST", reason)
+            if self.trader.gate.state is TradingState.ACTIVE:
+                self.set_trading_state(TradingState.REDUCING, "connection lost")
+        elif state == "restored" and self._running:
+            self.alert("info", "CONNECTION_RESTORED", reason)
+            self._own(self.reconcile("reconnect"), "reconcile after reconnect")
+
+    # --- tasks ------------------------------------------------------------------------------------------------
+
+    def _own(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Start a task of ours; it is in ``_tasks`` until it ends, and its error is never lost."""
+        task = asyncio.get_running_loop().create_task(work, name=f"autotrader {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.alert("critical", "TASK_FAILED", f"{task.get_name()}: {task.exception()!r}")
+
+    async def _every(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            await self.clock.sleep(seconds)
+            try:
+                await work()
+            except _ASKING_FAILED as error:
+                self.alert("warning", "NO_ANSWER", str(error))
