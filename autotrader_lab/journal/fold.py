@@ -90,7 +90,7 @@ class Books:
     trading_state: TradingStateRecord = field(default_factory=lambda: TradingStateRecord("ACTIVE"))
     problems: list[str] = field(default_factory=list)
     last_seq: int = 0
-    _entries_seen: set[int] = field(default_factory=set, repr=False)
+    _entries_seen: set[tuple[str, int]] = field(default_factory=set, repr=False)
     _reports_seen: set[str] = field(default_factory=set, repr=False)
 
     @property
@@ -108,9 +108,10 @@ class Books:
         InstrumentError
             If a fill's symbol is not listed in the instruments given.
         """
-        if entry.seq in self._entries_seen:
+        key = (entry.session, entry.seq)
+        if key in self._entries_seen:
             return
-        self._entries_seen.add(entry.seq)
+        self._entries_seen.add(key)
         self.last_seq = max(self.last_seq, entry.seq)
         origin = Origin(entry.seq, entry.timestamp_ns, entry.session, entry.stage)
         match entry.kind:
@@ -125,10 +126,10 @@ class Books:
                     self.origins[order.client_order_id] = origin
             case records.DECISION:
                 decision: DecisionRecord = entry.decode(DecisionRecord)
-                key = decision.decision_id or entry.decision_id or str(entry.seq)
-                if key not in self.decisions:
-                    self.decisions[key] = decision
-                    self.origins[key] = origin
+                name = decision.decision_id or entry.decision_id or str(entry.seq)
+                if name not in self.decisions:
+                    self.decisions[name] = decision
+                    self.origins[name] = origin
             case records.EQUITY:
                 self.equity.append((origin, entry.decode(EquityMark)))
             case records.LATENCY:
