@@ -111,6 +111,7 @@ class ExecutionEngine:
             stage=stage,
             id_prefix=id_prefix or f"al{uuid.uuid4().hex[:12]}",
             expects_market_data=self.feed is not None,
+            shorting=adapter.capabilities.shorting,
         )
         self.strategy = strategy
         self.journal = self.trader.desk.journal

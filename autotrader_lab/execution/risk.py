@@ -137,6 +137,8 @@ class RiskGate:
         Positions, open orders, marks and balances; read only.
     expects_market_data : bool, default False
         True where a feed runs: then a missing or old price is a reason to deny.
+    shorting : bool, default True
+        Whether the account may be short at all; each instrument may still forbid it.
 
     Attributes
     ----------
@@ -147,10 +149,13 @@ class RiskGate:
         Venue clock minus ours, where it was measured.
     """
 
-    def __init__(self, limits: RiskLimits, book: OrderBook, expects_market_data: bool = False) -> None:
+    def __init__(
+        self, limits: RiskLimits, book: OrderBook, expects_market_data: bool = False, shorting: bool = True
+    ) -> None:
         self.limits = limits
         self.book = book
         self.expects_market_data = expects_market_data
+        self.shorting = shorting
         self.state = TradingState.ACTIVE
         self.flattening = False
         self.clock_offset_ms: float | None = None
@@ -244,7 +249,8 @@ class RiskGate:
         quantity = exact(order.quantity)
         if order.reduce_only and quantity > closable:
             return self._deny(order, now_ns, "NOT_REDUCING", order.quantity, float(max(closable, Decimal(0))))
-        if order.side is OrderSide.SELL and not instrument.can_short and quantity > closable:
+        can_short = self.shorting and instrument.can_short
+        if order.side is OrderSide.SELL and not can_short and quantity > closable:
             return self._deny(order, now_ns, "SHORT_NOT_SUPPORTED", order.quantity, float(max(closable, Decimal(0))))
         return None
 
@@ -292,7 +298,7 @@ class RiskGate:
         if limits.max_order_notional is not None and notional > exact(limits.max_order_notional):
             return self._deny(order, now_ns, "NOTIONAL_OVER_LIMIT", float(notional), limits.max_order_notional)
         balances = self.book.balances
-        if balances is not None and order.side is OrderSide.BUY and not instrument.can_short:
+        if balances is not None and order.side is OrderSide.BUY and not (self.shorting and instrument.can_short):
             free = balances.get(instrument.quote, Decimal(0)) - self.book.reserved(instrument.quote, ignoring=order)
             if notional > free:
                 return self._deny(order, now_ns, "INSUFFICIENT_BALANCE", float(notional), float(free))

@@ -31,7 +31,7 @@ _ZERO = Decimal(0)
 
 
 def order_for(
-    decision: ExecutionDecision, held: Decimal, exits_working: Decimal, instrument: Instrument
+    decision: ExecutionDecision, held: Decimal, exits_working: Decimal, instrument: Instrument, shorting: bool = True
 ) -> Order | None:
     """Translate a decision into the order that carries it out, on the instrument's lot grid.
 
@@ -44,6 +44,8 @@ def order_for(
     exits_working : Decimal
         Units that open orders already close.
     instrument : Instrument
+    shorting : bool
+        Whether the account may be short at all.
 
     Returns
     -------
@@ -63,7 +65,7 @@ def order_for(
         against = max(-held * side.sign, _ZERO)
         wanted = size + against
         reduce_only = False
-        if side is OrderSide.SELL and not instrument.can_short and held > 0:
+        if side is OrderSide.SELL and held > 0 and not (shorting and instrument.can_short):
             # Nothing can be short here: flipping towards SHORT ends flat.
             metadata["cut_from"] = float(wanted)
             wanted, reduce_only = max(held - exits_working, _ZERO), True
@@ -120,6 +122,8 @@ class Trader:
         Of client order ids and decision ids.
     expects_market_data : bool
         Whether a missing or old price is a reason to deny.
+    shorting : bool
+        Whether the account may be short.
     """
 
     def __init__(
@@ -135,13 +139,14 @@ class Trader:
         symbols: Sequence[str] = (),
         id_prefix: str = "lab",
         expects_market_data: bool = False,
+        shorting: bool = True,
     ) -> None:
         self.strategy: Strategy = as_strategy(strategy)
         self.clock = clock
         self.symbols = tuple(symbols)
         self.book = OrderBook(instruments, starting_equity)
         limits = limits if limits is not None else RiskLimits.from_strategy(strategy)
-        self.gate = RiskGate(limits, self.book, expects_market_data)
+        self.gate = RiskGate(limits, self.book, expects_market_data, shorting)
         self.desk = Desk(self.book, self.gate, clock, journal, stage, id_prefix)
         self.desk.subscribe(self._on_change)
         self.decisions = 0
@@ -267,7 +272,8 @@ class Trader:
         )
         instrument = self.instrument(decision.symbol)
         exits = self.book.working(instrument.symbol, reduce_only=True)
-        order = order_for(decision, self.book.position(instrument.symbol), exits, instrument)
+        held = self.book.position(instrument.symbol)
+        order = order_for(decision, held, exits, instrument, self.gate.shorting)
         if order is None:
             self._tell_strategy(self.strategy.decision_closed, decision)
             return None, None

@@ -219,6 +219,7 @@ class ResiliencyManager:
     def _bury(self, order: Order, error: Exception, attempts: int) -> None:
         if not self.enable_dlq or order.status is OrderStatus.REJECTED:
             return
+        self.dead_letters = [letter for letter in self.dead_letters if letter.order is not order]
         letter = DeadLetter(order, error, f"{type(error).__name__}: {error}", attempts, self.clock.now())
         self.dead_letters.append(letter)
         for callback in self._on_dead_letter:
