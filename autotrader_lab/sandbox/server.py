@@ -19,6 +19,7 @@ from aiohttp import web
 
 from autotrader_lab.model.clock import Clock, SystemClock
 from autotrader_lab.sandbox.control import Control
+from autotrader_lab.sandbox.frames import open_market
 from autotrader_lab.sandbox.instruments import DEFAULT_BALANCES, choose_instruments, new_secret
 from autotrader_lab.sandbox.market import MarketDriver, Script
 from autotrader_lab.sandbox.orders import Instrument
@@ -104,7 +105,12 @@ class Sandbox:
     def _scripts(
         self, instruments: Sequence[Instrument], market: str | Path | Sequence[str | Path] | None
     ) -> list[Script]:
-        return [SyntheticScript(instrument, self.seed) for instrument in instruments]
+        scripts: dict[str, Script] = {i.symbol: SyntheticScript(i, self.seed) for i in instruments}
+        if market is not None:
+            files = [market] if isinstance(market, str | Path) else market
+            recorded = open_market([Path(file) for file in files], instruments, self.seed)
+            scripts[recorded.symbol] = recorded
+        return list(scripts.values())
 
     def _publish(self) -> None:
         for world in self.worlds.values():

@@ -60,7 +60,10 @@ class Ladder:
 
     def follow(self, mid: float) -> Depth:
         """Move the ladder to a mid (e8) and say what changed."""
-        bid, ask = self.touch(mid)
+        return self.stand(*self.touch(mid))
+
+    def stand(self, bid: int, ask: int) -> Depth:
+        """Move the ladder to a best bid and ask (e8) and say what changed."""
         changes: dict[Side, dict[int, int]] = {Side.BUY: {}, Side.SELL: {}}
         for side, best in ((Side.BUY, bid), (Side.SELL, ask)):
             self._move(side, best, changes[side])

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from autotrader_lab.model.clock import Clock
-from autotrader_lab.sandbox.exchange import Event, Exchange
+from autotrader_lab.sandbox.exchange import Exchange
 from autotrader_lab.sandbox.orders import Instrument, TradeEvent
+from autotrader_lab.sandbox.settlement import Event
 from autotrader_lab.sandbox.tape import Tape
 
 __all__ = ["ApiKey", "World"]

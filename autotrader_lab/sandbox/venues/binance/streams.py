@@ -10,8 +10,8 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from autotrader_lab.sandbox.exchange import Event
 from autotrader_lab.sandbox.orders import Side, TradeEvent
+from autotrader_lab.sandbox.settlement import Event
 from autotrader_lab.sandbox.tape import INTERVALS_MS
 from autotrader_lab.sandbox.venues.binance import stream_events
 from autotrader_lab.sandbox.venues.binance.api import Api

@@ -8,8 +8,8 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from autotrader_lab.sandbox.exchange import Event
 from autotrader_lab.sandbox.orders import Account, AccountEvent, OrderEvent, TradeEvent
+from autotrader_lab.sandbox.settlement import Event
 from autotrader_lab.sandbox.venues.binance import render
 from autotrader_lab.sandbox.venues.binance.api import Api, Credentials
 from autotrader_lab.sandbox.venues.binance.auth import find_key
