@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from datetime import datetime
 from typing import Any
 
@@ -61,6 +62,9 @@ def event_ns(timestamp: datetime | int, symbol: str) -> int:
             return to_ns(timestamp)
         except ValueError as error:
             raise StrategyError(f"{symbol}: timestamp: {error}") from error
-    if isinstance(timestamp, bool) or not isinstance(timestamp, int):
-        raise StrategyError(f"{symbol}: timestamp {timestamp!r} must be an aware datetime or integer nanoseconds")
-    return timestamp
+    try:
+        return operator.index(timestamp)
+    except TypeError as error:
+        raise StrategyError(
+            f"{symbol}: timestamp {timestamp!r} must be an aware datetime or integer nanoseconds"
+        ) from error

@@ -171,12 +171,12 @@ def _volatility(ledger: Ledger, request: EntryRequest) -> float | None:
 
 def _parkinson(request: EntryRequest, lookback: int) -> float:
     symbol = request.state.symbol
-    high = as_series(request.high, "high", symbol)[-lookback:]
-    low = as_series(request.low, "low", symbol)[-lookback:]
+    high, low = as_series(request.high, "high", symbol), as_series(request.low, "low", symbol)
     if high.size != low.size or high.size == 0:
         raise StrategyError(
             f"{symbol}: high and low hold {high.size} and {low.size} values; give both for the same bars"
         )
+    high, low = high[-lookback:], low[-lookback:]
     wrong = np.flatnonzero((low <= 0.0) | (high < low))
     if wrong.size:
         at = int(wrong[0])

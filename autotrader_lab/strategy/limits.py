@@ -18,6 +18,18 @@ __all__ = ["DailyLoss", "Exposure", "Refusal", "RiskManager", "Status", "TradeWi
 NS_PER_S = 1_000_000_000
 DAY_NS = 86_400 * NS_PER_S
 MINUTE_NS = 60 * NS_PER_S
+# a limit met exactly in decimal figures must not be missed, nor one kept exactly be broken, by a float's last digit
+TOLERANCE = 1e-9
+
+
+def reached(value: float, limit: float) -> bool:
+    """`value` is at `limit` or beyond."""
+    return value >= limit * (1.0 - TOLERANCE)
+
+
+def over(value: float, limit: float) -> bool:
+    """`value` is beyond `limit`."""
+    return value > limit * (1.0 + TOLERANCE)
 
 
 class Status(StrEnum):
@@ -99,7 +111,7 @@ class TradeWindow:
 
 def drawdown_factor(drawdown: float, config: RiskConfig) -> float:
     """1 up to `scale_start_drawdown`, then falling linearly to 0 at `max_drawdown` (shares of the peak equity)."""
-    if drawdown >= config.max_drawdown:
+    if reached(drawdown, config.max_drawdown):
         return 0.0
     if drawdown <= config.scale_start_drawdown:
         return 1.0
@@ -181,19 +193,20 @@ class RiskManager:
     @property
     def drawdown(self) -> float:
         """Share of the peak equity that is lost."""
-        return max(0.0, 1.0 - self.equity / self.peak_equity)
+        return max(0.0, (self.peak_equity - self.equity) / self.peak_equity)
 
     @property
     def daily_state(self) -> DailyLoss:
         """OK, WARNING or BREACHED."""
         limit = self.config.max_daily_loss
-        if self.daily_loss >= limit:
+        if reached(self.daily_loss, limit):
             return DailyLoss.BREACHED
-        return DailyLoss.WARNING if self.daily_loss >= limit * self.config.daily_loss_warning else DailyLoss.OK
+        warned = reached(self.daily_loss, limit * self.config.daily_loss_warning)
+        return DailyLoss.WARNING if warned else DailyLoss.OK
 
     def status(self) -> Status:
         """The worst halt in force at the time last advanced to."""
-        if self.drawdown >= self.config.max_drawdown:
+        if reached(self.drawdown, self.config.max_drawdown):
             return Status.DRAWDOWN_HALT
         if self.daily_state is DailyLoss.BREACHED:
             return Status.RISK_HALT
@@ -205,7 +218,7 @@ class RiskManager:
         """Why no entry at all may be made now."""
         config = self.config
         drawdown = self.drawdown
-        if drawdown >= config.max_drawdown:
+        if reached(drawdown, config.max_drawdown):
             return Refusal(
                 "DRAWDOWN_HALT",
                 f"equity is {drawdown:.2%} under its peak {self.peak_equity:.6g}; "
@@ -213,7 +226,7 @@ class RiskManager:
                 drawdown,
                 config.max_drawdown,
             )
-        if self.daily_loss >= config.max_daily_loss:
+        if reached(self.daily_loss, config.max_daily_loss):
             return Refusal(
                 "DAILY_LOSS",
                 f"lost {self.daily_loss:.6g} today; the limit is {config.max_daily_loss:.6g}, until the next UTC day",
@@ -251,7 +264,7 @@ class RiskManager:
         """
         config = self.config
         cap = config.max_position_per_symbol.get(entry.symbol, config.default_max_position)
-        if abs(entry.units) > cap:
+        if over(abs(entry.units), cap):
             return Refusal(
                 "POSITION_LIMIT",
                 f"{entry.symbol} would hold {abs(entry.units):.6g} units; the limit is {cap:.6g}",
@@ -259,7 +272,7 @@ class RiskManager:
                 cap,
             )
         gross = abs(entry.notional) + sum(abs(item.notional) for item in others)
-        if gross > config.max_gross_exposure:
+        if over(gross, config.max_gross_exposure):
             return Refusal(
                 "GROSS_EXPOSURE",
                 f"gross exposure would be {gross:.6g}; the limit is {config.max_gross_exposure:.6g}",
@@ -267,7 +280,7 @@ class RiskManager:
                 config.max_gross_exposure,
             )
         net = abs(entry.notional + sum(item.notional for item in others))
-        if net > config.max_net_exposure:
+        if over(net, config.max_net_exposure):
             return Refusal(
                 "NET_EXPOSURE",
                 f"net exposure would be {net:.6g}; the limit is {config.max_net_exposure:.6g}",
@@ -277,7 +290,7 @@ class RiskManager:
         if entry.sector is not None and entry.sector in config.max_sector_exposure:
             limit = config.max_sector_exposure[entry.sector]
             sector = abs(entry.notional) + sum(abs(item.notional) for item in others if item.sector == entry.sector)
-            if sector > limit:
+            if over(sector, limit):
                 return Refusal(
                     "SECTOR_EXPOSURE",
                     f"exposure to sector {entry.sector} would be {sector:.6g}; the limit is {limit:.6g}",

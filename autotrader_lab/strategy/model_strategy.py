@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
@@ -29,11 +29,11 @@ _QUIET = frozenset({"NO_SIGNAL", "IN_POSITION", "ORDER_IN_FLIGHT"})
 
 @dataclass(slots=True)
 class _Lane:
-    """One symbol's history, its own copy of the model, and whether the book was compared with the account's."""
+    """One symbol's history, its own copy of the model, and whether this stage has had a bar of it."""
 
     history: History
     model: Model
-    compared: bool = False
+    started: bool = False
 
 
 class ModelStrategy(Strategy):
@@ -109,7 +109,7 @@ class ModelStrategy(Strategy):
         equity = context.equity if self.initial_equity is None else self.initial_equity
         self.trading.reset(initial_equity=equity, keep_statistics=True)
         for lane in self._lanes.values():
-            lane.compared = False
+            lane.started = False
 
     def on_bar(self, bar: Bar, context: Context) -> ExecutionDecision | None:
         """Predict and decide; None where there is nothing worth telling."""
@@ -119,14 +119,18 @@ class ModelStrategy(Strategy):
             if self.symbols and symbol not in self.symbols:
                 return None
             lane = self._lanes[symbol] = self._new_lane()
+        trading = self.trading
+        if lane.history.count and bar.timestamp_ns <= lane.history.last_ns:
+            if lane.started:
+                return None  # seen before or too late: it would be learnt from twice, or backwards
+            # a new stage that begins before the old one ended is another replay: nothing may be known of its future
+            lane = self._lanes[symbol] = self._new_lane()
+            trading.ledger.symbols.pop(symbol, None)
         history = lane.history
-        if history.count and bar.timestamp_ns <= history.timestamps[-1]:
-            return None  # a bar seen before, or one that came too late, would be learnt from twice or backwards
         history.append(bar)
         probability = self._predict(lane, bar)
-        trading = self.trading
-        if not lane.compared:
-            lane.compared = True
+        if not lane.started:
+            lane.started = True
             self._adopt(bar, context)
         if history.count <= self.warmup_bars and not trading.position(symbol):
             trading.observe(symbol, bar.close, bar.timestamp_ns, high=bar.high, low=bar.low)
@@ -138,7 +142,9 @@ class ModelStrategy(Strategy):
             low=bar.low,
             sector=self.sectors.get(symbol),
             venue=self.venues.get(symbol),
-            returns_data=_AlignedReturns(self._lanes) if len(self._lanes) > 1 else None,
+            returns_data=_AlignedReturns(self._lanes, {symbol, *trading.ledger.engaged})
+            if len(self._lanes) > 1
+            else None,
             current_price=bar.close,
             timestamp=bar.timestamp_ns,
         )
@@ -201,10 +207,10 @@ class ModelStrategy(Strategy):
 
 
 class _AlignedReturns:
-    """Returns by symbol over the bars that all symbols have; worked out only when an entry asks for them."""
+    """Returns by symbol over the bars that all of them have; worked out only when an entry asks for them."""
 
-    def __init__(self, lanes: Mapping[str, _Lane]) -> None:
-        self._lanes = lanes
+    def __init__(self, lanes: Mapping[str, _Lane], symbols: Collection[str]) -> None:
+        self._lanes = {name: lanes[name] for name in symbols if name in lanes}
         self._common: npt.NDArray[np.int64] | None = None
 
     def __contains__(self, symbol: str) -> bool:

@@ -35,9 +35,11 @@ class History:
         Bars seen, forgotten ones too.
     last_close : float
         Close of the latest bar; cheaper than ``close[-1]``.
+    last_ns : int
+        When the latest bar became known, ns since the epoch; 0 before the first.
     """
 
-    __slots__ = ("_close", "_end", "_high", "_low", "_times", "_volume", "capacity", "count", "last_close")
+    __slots__ = ("_close", "_end", "_high", "_low", "_times", "_volume", "capacity", "count", "last_close", "last_ns")
 
     def __init__(self, capacity: int) -> None:
         if capacity < 2:
@@ -45,6 +47,7 @@ class History:
         self.capacity = capacity
         self.count = 0
         self.last_close = math.nan
+        self.last_ns = 0
         self._end = 0
         # twice the capacity: the window slides through, and is moved back once per `capacity` bars
         self._close, self._high, self._low, self._volume = (np.empty(2 * capacity) for _ in range(4))
@@ -61,7 +64,7 @@ class History:
         self._high[end] = bar.high
         self._low[end] = bar.low
         self._volume[end] = bar.volume
-        self._times[end] = bar.timestamp_ns
+        self._times[end] = self.last_ns = bar.timestamp_ns
         self._end = end + 1
         self.count += 1
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from autotrader_lab.model.errors import StrategyError
 from autotrader_lab.strategy.config import PortfolioConfig, RiskConfig
-from autotrader_lab.strategy.limits import MINUTE_NS, NS_PER_S, Exposure, Refusal
+from autotrader_lab.strategy.limits import MINUTE_NS, NS_PER_S, Exposure, Refusal, over, reached
 from autotrader_lab.strategy.statistics import as_series, correlation
 
 __all__ = ["CorrelationFinding", "PortfolioManager", "correlation_factor", "require_groups"]
@@ -18,7 +18,7 @@ __all__ = ["CorrelationFinding", "PortfolioManager", "correlation_factor", "requ
 
 def correlation_factor(mean_abs: float, maximum: float) -> float:
     """1 − mean|corr|/max, 0 at or above max."""
-    return max(0.0, 1.0 - mean_abs / maximum)
+    return 0.0 if reached(mean_abs, maximum) else 1.0 - mean_abs / maximum
 
 
 class CorrelationFinding:
@@ -235,7 +235,7 @@ def _too_concentrated(
 ) -> Refusal | None:
     gross = abs(entry.notional) + sum(abs(item.notional) for item in others)
     share = (abs(entry.notional) + sum(abs(item.notional) for item in same)) / gross
-    if share <= maximum + 1e-12:
+    if not over(share, maximum):
         return None
     return Refusal(
         f"{name.upper()}_CONCENTRATION",

@@ -11,6 +11,8 @@ from autotrader_lab.strategy.config import SignalConfig
 __all__ = ["EntrySignal", "ExitSignal", "entry_signal", "exit_signal", "expected_value"]
 
 NS_PER_S = 1_000_000_000
+# an excursion met exactly in decimal figures must not be missed by a float's last digit
+ROUNDING = 1e-12
 
 
 @dataclass(slots=True)
@@ -101,14 +103,14 @@ def exit_signal(
     entry = position.entry_price
     gain = side * (price - entry) / entry
     stop = config.max_mae_pct
-    if gain <= -stop:
+    if gain <= ROUNDING - stop:
         return ExitSignal(
             "MAX_ADVERSE_EXCURSION", f"{gain:.4%} from the entry {entry:.6g}; the stop is {-stop:.4%}", 1.0
         )
     if config.trailing_stop:
         best = position.best_price
         back = side * (best - price) / best
-        if back >= stop:
+        if back >= stop - ROUNDING:
             return ExitSignal(
                 "TRAILING_STOP", f"came back {back:.4%} from its best {best:.6g}; the stop is {stop:.4%}", 1.0
             )
@@ -130,7 +132,7 @@ def _profit_take(config: SignalConfig, position: OpenPosition, gain: float) -> E
     kept = 1.0
     levels: list[int] = []
     for index, (excursion, fraction) in enumerate(config.profit_levels):
-        if gain < excursion:
+        if gain < excursion - ROUNDING:
             break
         if index not in position.levels_taken:
             # a jump over several levels closes what one level after the other would have closed

@@ -19,9 +19,11 @@ from typing import Any
 
 from autotrader_lab.model.clock import Clock, SystemClock, from_ns
 from autotrader_lab.model.errors import StrategyError
+from autotrader_lab.model.market import Bar
 from autotrader_lab.strategy.book import Pending, SymbolState
 from autotrader_lab.strategy.checks import event_ns, finite, is_scalar, positive
 from autotrader_lab.strategy.config import StrategyConfig
+from autotrader_lab.strategy.contract import Context
 from autotrader_lab.strategy.decision import CLOSE, HOLD, LONG, SHORT, ExecutionDecision
 from autotrader_lab.strategy.entries import EntryRequest, plan_entry
 from autotrader_lab.strategy.ledger import Ledger
@@ -168,10 +170,22 @@ class TradingStrategy:
         action = LONG if signal.side > 0 else SHORT
         return self._send(state, action, signal.side, plan.units, signal.confidence, now_ns, plan.findings)
 
+    def on_bar(self, bar: Bar, context: Context) -> ExecutionDecision | None:
+        """Take a bar in, and get out where it says so; entries need a prediction, which is :meth:`process_signal`'s.
+
+        So that an engine can be given this strategy as it is. :class:`ModelStrategy` adds the prediction.
+        """
+        self.observe(bar.symbol, bar.close, bar.timestamp_ns, high=bar.high, low=bar.low)
+        state = self.ledger.state_of(bar.symbol)
+        if state.position is None or bar.timestamp_ns < state.last_ns:
+            return None
+        decision = self._manage(state, None, None, bar.timestamp_ns, None)
+        return None if decision.action == HOLD else decision
+
     def _manage(
         self,
         state: SymbolState,
-        chance: float,
+        chance: float | None,
         expected_value: float | None,
         now_ns: int,
         metadata: Mapping[str, Any] | None,
@@ -179,18 +193,25 @@ class TradingStrategy:
         position = state.position
         assert position is not None
         config = self.config.signal
+        confidence = 0.5 if chance is None else chance
         found = exit_signal(config, position, state.price, now_ns, state.bars - position.opened_bar)
-        if config.exit_on_reversal and (found is None or found.fraction < 1.0):
+        if config.exit_on_reversal and chance is not None and (found is None or found.fraction < 1.0):
             signal = entry_signal(config, chance, expected_value)
             if signal.side == -position.side:
                 found = ExitSignal("SIGNAL_REVERSAL", signal.reason, 1.0)
         if found is None:
-            return self._hold(state.symbol, "IN_POSITION", "in a position; no exit condition is met", now_ns, chance)
+            return self._hold(
+                state.symbol,
+                "IN_POSITION",
+                "in a position; no exit condition is met",
+                now_ns,
+                confidence,
+            )
         held = abs(position.quantity)
         closing = state.closing
         size = (held - closing) * found.fraction
         if size <= held * 1e-9:
-            return self._hold(state.symbol, "ORDER_IN_FLIGHT", _in_flight(state), now_ns, chance)
+            return self._hold(state.symbol, "ORDER_IN_FLIGHT", _in_flight(state), now_ns, confidence)
         side = position.side
         findings: dict[str, Any] = dict(metadata) if metadata else {}
         findings.update(
@@ -422,7 +443,7 @@ class TradingStrategy:
         self.ledger.serial = old.serial
         if keep_statistics:
             for name, state in old.symbols.items():
-                self.ledger.symbols[name] = replace(state, position=None, pending={})
+                self.ledger.symbols[name] = replace(state, price=0.0, position=None, pending={})
 
 
 def _in_flight(state: SymbolState) -> str:
