@@ -1,0 +1,114 @@
+"""Asking and commanding an engine host from outside the notebook: the server extension, the CLI and the dashboard.
+
+Plain blocking calls over loopback, with the token read from the run folder each time, because a host may have been
+restarted on another port since. :func:`kill` never gives up: where no host answers it leaves the ``KILL`` file,
+which a host that is alive but deaf still sees, and the next host finds before it trades.
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from autotrader_lab.host.api import error_class
+from autotrader_lab.host.runs import HostInfo, RunFolder
+from autotrader_lab.model.errors import HostError
+
+__all__ = ["HostSilent", "kill", "send_command", "status"]
+
+STATUS_TIMEOUT_S = 2.0
+COMMAND_TIMEOUT_S = 60.0
+KILL_TIMEOUT_S = 10.0
+_UNAUTHORIZED = 401
+
+
+class HostSilent(HostError):
+    """No host of the session runs, or it does not answer."""
+
+
+def status(folder: RunFolder, timeout_s: float = STATUS_TIMEOUT_S) -> dict[str, Any]:
+    """The session's snapshot, from its host.
+
+    Raises
+    ------
+    HostSilent
+        If no host answers within `timeout_s` seconds.
+    """
+    return _ask(folder, "GET", "status", None, timeout_s)
+
+
+def send_command(
+    folder: RunFolder, name: str, arguments: Mapping[str, Any] | None = None, timeout_s: float = COMMAND_TIMEOUT_S
+) -> dict[str, Any]:
+    """Have the host carry out `name` (start, stop, …).
+
+    Raises
+    ------
+    HostSilent
+        If no host answers within `timeout_s` seconds.
+    AutoTraderError
+        What the host raised.
+    """
+    return _ask(folder, "POST", name, arguments or {}, timeout_s)
+
+
+def kill(
+    folder: RunFolder, *, reason: str = "", flatten: bool = False, timeout_s: float = KILL_TIMEOUT_S
+) -> dict[str, Any]:
+    """Pull the session's kill switch, through its host or, where none answers, by file.
+
+    Returns
+    -------
+    dict
+        The host's kill report (``verified`` tells whether the venue confirmed that nothing is left), or
+        ``{"fallback": "kill_file", "verified": False, "message": …}``.
+
+    Raises
+    ------
+    AutoTraderError
+        If the host answers, and what it says is that the kill failed.
+    """
+    try:
+        return send_command(folder, "kill", {"reason": reason, "flatten": flatten}, timeout_s)
+    except HostSilent as error:
+        folder.kill_file.touch(mode=0o600)
+        if folder.host_if_alive() is None:
+            rest = (
+                "No process of this session trades; orders it left at the venue keep working until the next host of "
+                "this session finds the file, or you cancel them at the venue."
+            )
+        else:
+            rest = "The host looks for the file by itself and then cancels everything; check the venue."
+        return {"fallback": "kill_file", "verified": False, "message": f"{error} The KILL file is written. {rest}"}
+
+
+def _ask(
+    folder: RunFolder, method: str, path: str, arguments: Mapping[str, Any] | None, timeout_s: float
+) -> dict[str, Any]:
+    info = folder.host_if_alive()
+    if info is None:
+        raise HostSilent(f"No host of session {folder.session!r} runs.")
+    connection = http.client.HTTPConnection("127.0.0.1", info.port, timeout=timeout_s)
+    try:
+        body = None if arguments is None else msgspec.json.encode(arguments)
+        connection.request(method, f"/v1/{path}", body=body, headers={"Authorization": f"Bearer {info.token}"})
+        answer = connection.getresponse()
+        content = msgspec.json.decode(answer.read(), type=dict[str, Any])
+    except (OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
+        raise _silent(folder, info, error) from error
+    finally:
+        connection.close()
+    if answer.status == _UNAUTHORIZED:
+        raise HostSilent(f"Session {folder.session!r}: port {info.port} does not take this session's token.")
+    if answer.status >= http.client.BAD_REQUEST:
+        told = content.get("error", {})
+        raise error_class(told.get("type", ""))(told.get("message", f"HTTP {answer.status}"))
+    return content
+
+
+def _silent(folder: RunFolder, info: HostInfo, error: Exception) -> HostSilent:
+    why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return HostSilent(f"The host of session {folder.session!r} (pid {info.pid}) does not answer ({why}).")
