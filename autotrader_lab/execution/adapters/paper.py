@@ -234,12 +234,12 @@ class PaperTradingAdapter(BaseBrokerAdapter):
         await self._wait_until(arrival_ns)
         now_ns = max(self.clock.now_ns(), arrival_ns)
         self._publish(self.matching.amend(order.client_order_id, now_ns, quantity, price))
-        return replace(order)
+        return order.copy()
 
     async def get_order_status(self, order_id: str) -> Order:
         self._check_open()
         self._advance()
-        return replace(self._view(order_id))
+        return self._view(order_id).copy()
 
     async def get_positions(self) -> dict[str, float]:
         self._check_open()
@@ -298,7 +298,7 @@ class PaperTradingAdapter(BaseBrokerAdapter):
         To be called before trading, on an adapter with the earlier one's parameters.
         """
         known = list(fills)
-        working = [replace(order) for order in orders]
+        working = [order.copy() for order in orders]
         self.matching.restore(known, working)
         self._fills.extend((to_ns(fill.timestamp), fill) for fill in known)
         for order in working:
@@ -309,7 +309,7 @@ class PaperTradingAdapter(BaseBrokerAdapter):
         """Take over an order of an earlier process; one that was open works on here."""
         if not self.matching.knows(order.client_order_id):
             self.restore((), (order,) if order.is_open else ())
-        self.orders.setdefault(order.client_order_id or order.order_id, replace(order))
+        self.orders.setdefault(order.client_order_id or order.order_id, order.copy())
 
     # --- inside -----------------------------------------------------------------------------------------------
 

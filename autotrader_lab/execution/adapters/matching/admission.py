@@ -6,48 +6,50 @@ Each answer is a code and a sentence with the figures, or None for welcome.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
+from autotrader_lab.execution.adapters.matching.desk import Desk, insufficient
+from autotrader_lab.execution.adapters.matching.live import walk
 from autotrader_lab.execution.adapters.matching.market import MarketState, Working
 from autotrader_lab.model.instruments import exact
+from autotrader_lab.model.orders import OrderType
 
-if TYPE_CHECKING:
-    from autotrader_lab.execution.adapters.matching.core import PaperMatching
-
-__all__ = ["equity", "refusal"]
+__all__ = ["equity", "exchange_rate", "refusal"]
 
 _ZERO = Decimal(0)
+_ONE = Decimal(1)
 Refusal = tuple[str, str] | None
 
 
-def refusal(matching: PaperMatching, working: Working) -> Refusal:
+def refusal(desk: Desk, working: Working) -> Refusal:
     """Why `working` cannot be let in, as (code, sentence)."""
     market = working.market
-    known = market.known
-    if working.type.value == "market" and not known:
-        return "NO_MARKET", (
-            f"no market in {market.symbol} is known: call set_price({market.symbol!r}, price) or attach(feed) first"
-        )
-    if working.at_market and working.triggered and market.live and not market.levels(working.sign):
-        return "NO_LIQUIDITY", f"nobody offers the other side of {market.symbol} now"
+    if working.type is OrderType.MARKET:
+        if not market.known:
+            symbol = market.symbol
+            return "NO_MARKET", (
+                f"no market in {symbol} is known: call set_price({symbol!r}, price) or attach(feed) first"
+            )
+        if market.live and not market.levels(working.sign):
+            return "NO_LIQUIDITY", f"nobody offers the other side of {market.symbol} now"
     if working.post_only:
-        levels = market.levels(working.sign)
-        if working.limit is None or (levels and working.triggered and working.reaches(levels[0][0])):
-            best = f", best price {levels[0][0]}" if levels else ""
-            return "POST_ONLY", f"a post-only order would execute at once: limit {working.limit}{best}"
+        levels = market.levels(working.sign) if working.triggered else ()
+        if working.limit is None:
+            return "POST_ONLY", f"a {working.type.value} order executes at once: post_only needs a limit order"
+        if levels and working.reaches(levels[0][0]):
+            return "POST_ONLY", f"a post-only order would execute at once: limit {working.limit}, best {levels[0][0]}"
     mark = market.mark()
     price = working.limit or working.stop or (exact(mark) if mark is not None else _ZERO)
     refused = _filters(working, price)
     if refused is not None:
         return refused
     if working.reduce_only:
-        if matching.reducible(working):
+        if desk.reducible(working):
             return None
-        held = matching.account.holdings.get(market.symbol, _ZERO)
-        return "REDUCE_ONLY", f"holds {held:f} {market.symbol}: nothing to close"
-    if matching.account.allow_short:
-        return _margin(matching, working, exact(mark) if mark is not None else price)
-    return _cash(matching, working)
+        held = desk.account.holdings.get(market.symbol, _ZERO)
+        return "REDUCE_ONLY", f"holds {held:f} {market.symbol}: nothing free to close"
+    if desk.account.allow_short:
+        return _margin(desk, working, exact(mark) if mark is not None else price)
+    return _cash(desk, working)
 
 
 def _filters(working: Working, price: Decimal) -> Refusal:
@@ -58,63 +60,55 @@ def _filters(working: Working, price: Decimal) -> Refusal:
         return "MAX_QUANTITY", f"quantity {quantity:f} is above the maximum {instrument.max_quantity:f}"
     if instrument.min_notional or instrument.max_notional is not None:
         notional = quantity * price * instrument.multiplier
+        said = f"notional {notional:f} {instrument.quote}"
         if notional < instrument.min_notional and not working.reduce_only:
-            return "MIN_NOTIONAL", (
-                f"notional {notional:f} {instrument.quote} is below the minimum {instrument.min_notional:f}"
-            )
+            return "MIN_NOTIONAL", f"{said} is below the minimum {instrument.min_notional:f}"
         if instrument.max_notional is not None and notional > instrument.max_notional:
-            return "MAX_NOTIONAL", (
-                f"notional {notional:f} {instrument.quote} is above the maximum {instrument.max_notional:f}"
-            )
+            return "MAX_NOTIONAL", f"{said} is above the maximum {instrument.max_notional:f}"
     return None
 
 
-def _cash(matching: PaperMatching, working: Working) -> Refusal:
-    account, market = matching.account, working.market
+def _cash(desk: Desk, working: Working) -> Refusal:
+    account, market = desk.account, working.market
     if working.sign < 0:
         free = account.free_units(market.symbol)
         if working.left <= free:
             return None
-        return _insufficient(working.left, market.instrument.base or market.symbol, free)
-    if working.at_market and working.triggered and market.live:
-        return None  # the walk through the levels tells what it costs
-    needed = working.left * matching.unit_cost(working)
+        return insufficient(working.left, market.instrument.base or market.symbol, free)
+    if market.live and working.type is OrderType.MARKET:
+        needed = desk.cost(working, walk(desk, working).plan)
+    else:
+        needed = working.left * desk.unit_cost(working)
     free = account.free_cash(market.instrument.quote)
-    return None if needed <= free else _insufficient(needed, market.instrument.quote, free)
+    return None if needed <= free else insufficient(needed, market.instrument.quote, free)
 
 
-def _insufficient(needed: Decimal, what: str, free: Decimal) -> tuple[str, str]:
-    return "INSUFFICIENT_BALANCE", f"not enough balance: needs {needed.normalize():f} {what}, free {free.normalize():f}"
-
-
-def _margin(matching: PaperMatching, working: Working, price: Decimal) -> Refusal:
-    account, market = matching.account, working.market
+def _margin(desk: Desk, working: Working, price: Decimal) -> Refusal:
+    account, market = desk.account, working.market
+    others = [order for order in market.orders if order is not working]
     if working.sign < 0 and not market.instrument.can_short:
-        sold = sum((order.left for order in market.orders if order.sign < 0 and order is not working), _ZERO)
+        sold = sum((order.left for order in others if order.sign < 0), _ZERO)
         free = account.holdings.get(market.symbol, _ZERO) - sold
         if working.left > free:
-            return _insufficient(working.left, f"{market.symbol} (cannot be sold short)", free)
-    others = [order for order in market.orders if order is not working]
-    after = _worst(matching, market, [*others, working])
-    if after <= _worst(matching, market, others):
+            return insufficient(working.left, f"{market.symbol} (cannot be sold short)", free)
+    after = _worst(desk, market, [*others, working])
+    if after <= _worst(desk, market, others):
         return None
-    rate = exchange_rate(matching, market.instrument.quote)
+    rate = exchange_rate(desk, market.instrument.quote)
     if rate is None:
+        pair = f"{market.instrument.quote}/{account.currency}"
         return "NO_CONVERSION", (
-            f"no price of {market.instrument.quote} in {account.currency} is known: "
-            f"set_price('{market.instrument.quote}/{account.currency}', price)"
+            f"what a {market.instrument.quote} is worth in {account.currency} is not known: set_price({pair!r}, price)"
         )
-    value = price * market.instrument.multiplier * rate
-    exposure = after * value + sum(
-        (_exposure(matching, state) for state in matching.states if state is not market), _ZERO
-    )
-    power = (equity(matching) - working.left * value * account.commission_rate) * account.leverage
-    return None if exposure <= power else _insufficient(exposure, f"{account.currency} of exposure", power)
+    unit = price * market.instrument.multiplier * rate
+    exposure = after * unit + sum((_exposure(desk, state) for state in desk.markets if state is not market), _ZERO)
+    power = (equity(desk) - working.left * unit * account.commission_rate) * account.leverage
+    return None if exposure <= power else insufficient(exposure, f"{account.currency} of exposure", power)
 
 
-def _worst(matching: PaperMatching, market: MarketState, orders: list[Working]) -> Decimal:
+def _worst(desk: Desk, market: MarketState, orders: list[Working]) -> Decimal:
     """The largest position, long or short, that `orders` could lead to, units."""
-    held = matching.account.holdings.get(market.symbol, _ZERO)
+    held = desk.account.holdings.get(market.symbol, _ZERO)
     bought = sold = _ZERO
     for order in orders:
         if order.reduce_only:
@@ -126,41 +120,41 @@ def _worst(matching: PaperMatching, market: MarketState, orders: list[Working]) 
     return max(abs(held + bought), abs(held - sold))
 
 
-def _exposure(matching: PaperMatching, market: MarketState) -> Decimal:
-    worst = _worst(matching, market, market.orders)
+def _exposure(desk: Desk, market: MarketState) -> Decimal:
+    worst = _worst(desk, market, market.orders)
     mark = market.mark()
-    rate = exchange_rate(matching, market.instrument.quote)
-    if not worst or mark is None or rate is None:
+    if not worst or mark is None:
         return _ZERO
-    return worst * exact(mark) * market.instrument.multiplier * rate
+    rate = exchange_rate(desk, market.instrument.quote)
+    return worst * exact(mark) * market.instrument.multiplier * rate if rate is not None else _ZERO
 
 
-def exchange_rate(matching: PaperMatching, currency: str) -> Decimal | None:
+def exchange_rate(desk: Desk, currency: str) -> Decimal | None:
     """What a unit of `currency` is worth in the account currency, from the markets known; None if nobody tells."""
-    home = matching.account.currency
+    home = desk.account.currency
     if currency == home:
-        return Decimal(1)
-    direct = matching.price(f"{currency}/{home}")
+        return _ONE
+    direct = desk.price(f"{currency}/{home}")
     if direct:
         return exact(direct)
-    inverse = matching.price(f"{home}/{currency}")
-    return 1 / exact(inverse) if inverse else None
+    inverse = desk.price(f"{home}/{currency}")
+    return _ONE / exact(inverse) if inverse else None
 
 
-def equity(matching: PaperMatching) -> Decimal:
+def equity(desk: Desk) -> Decimal:
     """Cash and holdings at the marks, account currency; what has no known price or rate counts nothing."""
-    account = matching.account
+    account = desk.account
     if not account.cash:
         return account.balance
     total = _ZERO
     for currency, amount in account.cash.items():
         if amount:
-            rate = exchange_rate(matching, currency)
+            rate = exchange_rate(desk, currency)
             total += amount * rate if rate is not None else _ZERO
     for symbol, units in account.holdings.items():
-        mark = matching.price(symbol) if units else None
+        mark = desk.price(symbol) if units else None
         if mark is not None:
-            instrument = matching.instruments.find(symbol)
-            rate = exchange_rate(matching, instrument.quote)
+            instrument = desk.market(symbol).instrument
+            rate = exchange_rate(desk, instrument.quote)
             total += units * exact(mark) * instrument.multiplier * rate if rate is not None else _ZERO
     return total

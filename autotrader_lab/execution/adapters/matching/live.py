@@ -13,67 +13,77 @@ A quote's size is one level; size 0 is unknown and taken for unlimited, as is a 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from autotrader_lab.execution.adapters.matching.market import MarketState, Working, by_priority
+from autotrader_lab.execution.adapters.matching.desk import Desk
+from autotrader_lab.execution.adapters.matching.market import Level, MarketState, Working, by_priority
 from autotrader_lab.model.instruments import exact
 from autotrader_lab.model.market import Book, Quote, Trade
-from autotrader_lab.model.orders import Report
 
-if TYPE_CHECKING:
-    from autotrader_lab.execution.adapters.matching.core import PaperMatching
-
-__all__ = ["match_live", "take"]
+__all__ = ["Walk", "match_live", "take", "walk"]
 
 _ZERO = Decimal(0)
+NOTHING_TO_CLOSE = "reduce_only: nothing is left to close"
 
 
-def take(matching: PaperMatching, working: Working, now: int, out: list[Report]) -> None:
-    """Let `working` act as a taker on the visible levels."""
+class Walk(NamedTuple):
+    """What a taker would get: executions as (price, quantity), what they take of which level, what stays unfilled."""
+
+    plan: list[tuple[Decimal, Decimal]]
+    taken: list[tuple[Level, Decimal]]
+    unfilled: Decimal
+
+
+def walk(desk: Desk, working: Working) -> Walk:
+    """What `working` would get as a taker now."""
     market, sign = working.market, working.sign
-    working.fresh = False
-    wanted = matching.wanted(working)
+    wanted = desk.wanted(working)
     plan: list[tuple[Decimal, Decimal]] = []
-    taken: list[tuple[tuple[float, float], Decimal]] = []
+    taken: list[tuple[Level, Decimal]] = []
     levels = market.levels(sign)
     for level in levels:
-        if wanted <= 0 or not working.reaches(level[0]):
+        if not wanted or not working.reaches(level[0]):
             break
         available = market.available(sign, level)
         quantity = wanted if available is None else min(wanted, available)
-        if quantity > 0:
-            plan.append((_taker_price(matching, working, level[0], 1), quantity))
+        if quantity:
+            plan.append((_taker_price(desk, working, level[0], 1), quantity))
             taken.append((level, quantity))
             wanted -= quantity
-    if wanted > 0 and working.at_market and not working.immediate and levels:
-        plan.append((_taker_price(matching, working, levels[-1][0], 2), wanted))
+    if wanted and levels and working.at_market and not working.immediate:
+        plan.append((_taker_price(desk, working, levels[-1][0], 2), wanted))
         wanted = _ZERO
-    if working.tif == "FOK" and (wanted > 0 or not plan):
-        matching.expire_remainder(working, now, out)
-        return
-    if working.at_market and plan and not matching.afford(working, plan, now, out):
-        return
-    for level, quantity in taken:
-        market.use(sign, level, quantity)
-    for price, quantity in plan:
-        matching.fill(working, price, quantity, now, "taker", out)
-    if not matching.is_open(working.client_order_id):
-        return
-    if working.reduce_only and not matching.reducible(working):
-        matching.cancel_exit(working, now, out)
-    elif working.at_market or working.immediate:
-        matching.expire_remainder(working, now, out)
+    return Walk(plan, taken, wanted)
 
 
-def _taker_price(matching: PaperMatching, working: Working, price: float, times: int) -> Decimal:
+def _taker_price(desk: Desk, working: Working, price: float, times: int) -> Decimal:
     if working.limit is None:
-        return matching.slipped(working, exact(price), times)
+        return desk.slipped(working, exact(price), times)
     return working.market.instrument.round_price(price, "up" if working.sign > 0 else "down")
 
 
-def match_live(
-    matching: PaperMatching, market: MarketState, event: Quote | Trade | Book, now: int, out: list[Report]
-) -> None:
+def take(desk: Desk, working: Working) -> None:
+    """Let `working` act as a taker."""
+    working.fresh = False
+    plan, taken, unfilled = walk(desk, working)
+    if working.tif == "FOK" and (unfilled or not plan):
+        desk.expire_remainder(working)
+        return
+    if working.at_market and plan and not desk.afford(working, plan):
+        return
+    for level, quantity in taken:
+        working.market.use(working.sign, level, quantity)
+    for price, quantity in plan:
+        desk.fill(working, price, quantity, "taker")
+    if not working.left:
+        return
+    if working.reduce_only and not desk.reducible(working):
+        desk.withdraw(working, NOTHING_TO_CLOSE)
+    elif working.at_market or working.immediate:
+        desk.expire_remainder(working)
+
+
+def match_live(desk: Desk, market: MarketState, event: Quote | Trade | Book) -> None:
     """Let the orders working in `market` meet a quote, book or trade: who was there first, then what it triggers."""
     limits = by_priority(working for working in market.orders if working.triggered)
     stops = [working for working in market.orders if not working.triggered]
@@ -83,42 +93,40 @@ def match_live(
         traded = {1: lots, -1: lots}
     for working in limits:
         if working.fresh or working.immediate or working.limit is None:
-            take(matching, working, now, out)  # it arrived when no market was known
+            take(desk, working)  # it arrived when no market was known
         elif isinstance(event, Trade):
             if working.reaches(event.price):
                 available = traded.get(working.sign)
-                executed = _make(matching, working, working.limit, available, now, out)
+                executed = _make(desk, working, working.limit, available)
                 if available is not None:
                     traded[working.sign] = available - executed
         else:
-            _meet_levels(matching, working, working.limit, now, out)
+            _meet_levels(desk, working, working.limit)
     for working in stops:
         if working.stopped_at(market.trigger_price(working.sign)):
             working.triggered = True
-            take(matching, working, now, out)
+            take(desk, working)
 
 
-def _meet_levels(matching: PaperMatching, working: Working, limit: Decimal, now: int, out: list[Report]) -> None:
+def _meet_levels(desk: Desk, working: Working, limit: Decimal) -> None:
     market, sign = working.market, working.sign
     for level in market.levels(sign):
         if not working.reaches(level[0]):
             return
-        executed = _make(matching, working, limit, market.available(sign, level), now, out)
+        executed = _make(desk, working, limit, market.available(sign, level))
         if executed:
             market.use(sign, level, executed)
-        if not matching.is_open(working.client_order_id):
+        if not desk.is_open(working.client_order_id):
             return
 
 
-def _make(
-    matching: PaperMatching, working: Working, limit: Decimal, available: Decimal | None, now: int, out: list[Report]
-) -> Decimal:
+def _make(desk: Desk, working: Working, limit: Decimal, available: Decimal | None) -> Decimal:
     """Execute a working limit at its price for what is available (None: unlimited); returns how much that was."""
-    wanted = matching.wanted(working)
+    wanted = desk.wanted(working)
     if not wanted:
-        matching.cancel_exit(working, now, out)
+        desk.withdraw(working, NOTHING_TO_CLOSE)
         return _ZERO
     quantity = wanted if available is None else min(wanted, available)
-    if quantity > 0:
-        matching.fill(working, limit, quantity, now, "maker", out)
+    if quantity:
+        desk.fill(working, limit, quantity, "maker")
     return quantity

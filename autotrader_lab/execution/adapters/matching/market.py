@@ -14,7 +14,10 @@ from autotrader_lab.model.instruments import Instrument, exact
 from autotrader_lab.model.market import Bar, Book, Quote, Trade
 from autotrader_lab.model.orders import Order, OrderSide, OrderType
 
-__all__ = ["MarketState", "Working", "by_priority"]
+__all__ = ["Level", "MarketState", "Working", "by_priority"]
+
+Level = tuple[float, float]
+"""Price and size."""
 
 DAY_NS = 86_400 * 1_000_000_000
 _ZERO = Decimal(0)
@@ -58,12 +61,13 @@ class MarketState:
             if self.used:
                 self._forget_gone_levels()
 
-    def set_price(self, price: float, now_ns: int) -> None:
+    def set_price(self, price: float, now_ns: int) -> Quote:
         """A market of any size at `price`, until the next event."""
-        self.top = Quote(self.symbol, now_ns, price, price)
+        self.top = top = Quote(self.symbol, now_ns, price, price)
         self.trade = None
         self.by_hand = True
         self.used.clear()
+        return top
 
     @property
     def live(self) -> bool:
@@ -75,7 +79,7 @@ class MarketState:
         """Whether anything was ever heard of this market."""
         return self.top is not None or self.trade is not None or self.bar is not None
 
-    def levels(self, sign: int) -> tuple[tuple[float, float], ...]:
+    def levels(self, sign: int) -> tuple[Level, ...]:
         """Prices and sizes that a buyer (`sign` +1) or seller (-1) would meet, best first; size 0 is unlimited."""
         top = self.top
         if isinstance(top, Quote):
@@ -109,7 +113,7 @@ class MarketState:
             return self.trade.price
         return self.bar.close if self.bar is not None else None
 
-    def available(self, sign: int, level: tuple[float, float]) -> Decimal | None:
+    def available(self, sign: int, level: Level) -> Decimal | None:
         """Whole lots left at `level` for us; None is unlimited."""
         price, size = level
         if size <= 0:
@@ -118,7 +122,7 @@ class MarketState:
         lots = self.instrument.round_quantity(size)
         return lots if seen != size else max(lots - used, _ZERO)
 
-    def use(self, sign: int, level: tuple[float, float], quantity: Decimal) -> None:
+    def use(self, sign: int, level: Level, quantity: Decimal) -> None:
         """Remember that `quantity` of `level` is ours now."""
         price, size = level
         if size > 0:
@@ -207,6 +211,13 @@ class Working:
         self.fills = 0
         self.fresh = True
         self.day_end_ns = (arrival_ns // DAY_NS + 1) * DAY_NS if self.tif == "DAY" else 0
+
+    def change(self, quantity: Decimal, limit: Decimal | None) -> None:
+        """A new total quantity and limit."""
+        self.left += quantity - self.quantity
+        self.quantity = quantity
+        self.limit = limit
+        self.limit_f = float(limit) if limit is not None else 0.0
 
     @property
     def at_market(self) -> bool:
