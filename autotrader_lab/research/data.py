@@ -22,7 +22,7 @@ from autotrader_lab.model.errors import DataError
 from autotrader_lab.model.market import Bar, MarketEvent, Quote, Trade
 from autotrader_lab.research import columns as col
 
-__all__ = ["DEFAULT_SYMBOL", "DataSource", "Kind", "MarketData", "load"]
+__all__ = ["DEFAULT_SYMBOL", "DataSource", "Kind", "MarketData", "interval_ns", "load"]
 
 Kind = Literal["bars", "quotes", "trades"]
 DataSource = pd.DataFrame | str | Path | Mapping[str, pd.DataFrame]
@@ -90,9 +90,11 @@ class MarketData:
     def events(self) -> Iterator[MarketEvent]:
         """Every row as an event, in order; a block of rows at a time, so that memory stays flat."""
         for start in range(0, len(self), _BLOCK):
-            yield from self._block(slice(start, start + _BLOCK))
+            yield from self.block(start, start + _BLOCK)
 
-    def _block(self, rows: slice) -> Iterator[MarketEvent]:
+    def block(self, start: int, stop: int) -> Iterator[MarketEvent]:
+        """The rows from `start` to before `stop` as events."""
+        rows = slice(start, stop)
         times = self.timestamps_ns[rows].tolist()
         names = self._names(rows)
         columns = [column[rows].tolist() for column in self.values.values()]
@@ -129,7 +131,7 @@ def load(
         Declares the zone of times that carry none, e.g. ``"UTC"``; times that carry one keep it.
     bar_interval : str or timedelta, optional
         Declares that bars are stamped with the time they *open*: a bar is known only this much later. Without it the
-        stamp is taken as the time the bar is over.
+        stamp is taken as the time the bar is over. Quotes and trades are left as they are.
 
     Returns
     -------
@@ -154,8 +156,8 @@ def load(
     where = _Rows(times, rows, symbols)
     where.refuse_unsorted(found.kind)
     values = _CHECKS[found.kind](values, where)
-    if bar_interval is not None:
-        times = times + _interval_ns(bar_interval, found.kind)
+    if bar_interval is not None and found.kind == "bars":
+        times = times + interval_ns(bar_interval)
     aggressors = col.aggressors(frame, found) if found.kind == "trades" else []
     if len(symbols) > 1:
         order = np.argsort(times, kind="stable")
@@ -223,9 +225,14 @@ def _rows(names: str | list[str], symbols: tuple[str, ...], count: int) -> IntAr
     return np.array([numbers[name] for name in names], dtype=np.int64)
 
 
-def _interval_ns(bar_interval: str | timedelta, kind: Kind) -> int:
-    if kind != "bars":
-        raise DataError(f"bar_interval {bar_interval!r} was given with {kind}; it is for bars")
+def interval_ns(bar_interval: str | timedelta) -> int:
+    """The length of a bar in nanoseconds.
+
+    Raises
+    ------
+    DataError
+        If it is no positive time span.
+    """
     try:
         interval = pd.Timedelta(bar_interval)
     except ValueError as error:

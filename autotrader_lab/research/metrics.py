@@ -36,6 +36,7 @@ from autotrader_lab.model.orders import Fill, OrderSide
 from autotrader_lab.model.positions import Position
 
 __all__ = [
+    "TRIP_COLUMNS",
     "YEAR_S",
     "cagr",
     "drawdown",
@@ -168,7 +169,7 @@ class _Trip:
         }
 
 
-_TRIP_TYPES = {
+TRIP_COLUMNS = {
     "symbol": "object",
     "side": "object",
     "entry_time": "datetime64[ns, UTC]",
@@ -217,4 +218,4 @@ def round_trips(fills: Iterable[Fill], instruments: Instruments | None = None) -
             trip.fees += booked.fee * opening / size
             trip.entered += opening
             trip.entry_notional += opening * price
-    return pd.DataFrame(rows, columns=list(_TRIP_TYPES)).astype(_TRIP_TYPES)
+    return pd.DataFrame(rows, columns=list(TRIP_COLUMNS)).astype(TRIP_COLUMNS)
