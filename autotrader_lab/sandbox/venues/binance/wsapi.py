@@ -51,6 +51,11 @@ class WebSocketApi:
         self._sessions: set[_Session] = set()
         api.world.listeners.append(self._on_events)
 
+    @property
+    def subscriber_count(self) -> int:
+        """How many connections receive user data."""
+        return sum(1 for session in self._sessions if session.subscriptions)
+
     def close(self) -> None:
         """End every connection."""
         for session in self._sessions:
