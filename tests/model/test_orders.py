@@ -146,7 +146,7 @@ def test_every_cell_of_the_table_is_a_row_or_raises(status: OrderStatus, event: 
 
 
 def test_open_and_done_split_the_states() -> None:
-    assert OPEN | DONE == set(OrderStatus)
+    assert set(OrderStatus) == OPEN | DONE
     assert not OPEN & DONE
     assert OrderStatus.UNKNOWN in OPEN
 

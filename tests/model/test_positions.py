@@ -114,7 +114,9 @@ def test_the_grid() -> None:
     assert BTC.round_price(100.004) == Decimal("100.00")
     assert BTC.round_price(100.004, "up") == Decimal("100.01")
     assert BTC.check_price(100.01) == Decimal("100.01")
-    with pytest.raises(InstrumentError, match=r"price 100\.005 is off the grid of 0\.01; nearest are 100\.00 and 100\.01"):
+    with pytest.raises(
+        InstrumentError, match=r"price 100\.005 is off the grid of 0\.01; nearest are 100\.00 and 100\.01"
+    ):
         BTC.check_price(100.005)
     with pytest.raises(InstrumentError, match="must be positive"):
         BTC.check_price(-1)
