@@ -1,8 +1,8 @@
 """What a stage has shown, counted from the journal.
 
 Pure. Only runs of the very same fingerprint (strategy code, parameters, risk limits) count: change the strategy and it
-must be earned again. A run in which our books and the venue's fell apart spoils itself and everything before it; the next
-start of the stage begins anew.
+must be earned again. A run in which our books and the venue's fell apart spoils itself and everything before it; the
+next start of the stage begins anew. Of replays only the newest counts: the same history twice is no more evidence.
 """
 
 from __future__ import annotations
@@ -215,7 +215,8 @@ def evidence(
         If an entry cannot be decoded.
     """
     stage = Stage.of(stage)
-    runs: list[_Run] = []
+    own: list[_Run] = []
+    others: dict[str, None] = {}
     current: dict[str, _Run] = {}
     books = Books(positions=Positions(instruments))
     notified: dict[str, list[float]] = {}
@@ -225,9 +226,18 @@ def evidence(
         if entry.kind == records.STAGE_STARTED:
             run = _Run(entry.decode(StageStarted), entry.timestamp_ns, entry.timestamp_ns)
             current[entry.session] = run
-            runs.append(run)
+            if run.started.fingerprint != fingerprint:
+                others[run.started.fingerprint] = None
+            else:
+                if stage is Stage.REPLAY:
+                    own.clear()
+                    books = Books(positions=Positions(instruments))
+                    notified.clear()
+                own.append(run)
         elif entry.session in current:
             current[entry.session].take(entry)
+        if stage is Stage.REPLAY and entry.session in current and current[entry.session] not in own:
+            continue
         # Equity and alerts are counted above, run by run; there may be very many of them.
         if entry.kind not in (records.EQUITY, records.ALERT):
             known = len(books.fills)
@@ -235,13 +245,11 @@ def evidence(
             for fill in books.fills[known:]:
                 age_ms = max(entry.timestamp_ns - to_ns(fill.timestamp), 0) / 1e6
                 notified.setdefault(fill.client_order_id, []).append(age_ms)
-    own = [run for run in runs if run.started.fingerprint == fingerprint]
-    others = tuple(dict.fromkeys(run.started.fingerprint for run in runs if run.started.fingerprint != fingerprint))
     # The newest run always counts, so that what it did wrong is seen.
     first = max((index + 1 for index, run in enumerate(own[:-1]) if run.breached), default=0)
     counted = own[first:]
     if not counted:
-        return Evidence(stage, fingerprint, others=others)
+        return Evidence(stage, fingerprint, others=tuple(others))
     ids = set[str]().union(*(run.orders for run in counted))
     lost = ids - counted[-1].orders
     states = {key: books.orders[key].status for key in ids}
@@ -264,7 +272,7 @@ def evidence(
         fingerprint=fingerprint,
         runs=len(counted),
         spoiled_runs=first,
-        others=others,
+        others=tuple(others),
         sandbox=any(run.started.sandbox for run in counted),
         seconds=sum(run.seconds(stage) for run in counted),
         decisions=max(

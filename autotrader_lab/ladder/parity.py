@@ -1,8 +1,8 @@
 """Why the real book and the shadow paper book, given the same decisions, are not worth the same.
 
 The difference at a common mark is split into what the market did while the order travelled (latency), what crossing
-cost (spread), what came after the best price (queue: depth, priority, improvement), fees, rounding to the grid, and fills
-that one book has and the other has not. Fractions inside: the parts sum to the difference exactly.
+cost (spread), what came after the best price (queue: depth, priority, improvement), fees, rounding to the grid, and
+fills that one book has and the other has not. Fractions inside: the parts sum to the difference exactly.
 """
 
 from __future__ import annotations

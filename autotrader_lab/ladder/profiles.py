@@ -1,7 +1,7 @@
 """How much evidence a stage must give before the next one opens.
 
-*standard* is the specification's performance table plus days of running; *rehearsal* asks for minutes, so that the climb
-can be tried in one sitting on the sandbox. A real venue's live stage never accepts the rehearsal.
+*standard* is the specification's performance table plus days of running; *rehearsal* asks for minutes, so that the
+climb can be tried in one sitting on the sandbox. A real venue's live stage never accepts the rehearsal.
 """
 
 from __future__ import annotations
