@@ -56,8 +56,9 @@ class ModelStrategy(Strategy):
     sectors, venues : mapping, optional
         Sector and venue by symbol, for limits by them.
     adopt_positions : bool
-        Manage a position that the engine's book already holds when a stage starts (after a restart): its stops count
-        from the price then, because what it cost is not told.
+        Believe the engine's book. A position it holds when a stage starts (after a restart), or holds otherwise than
+        executions told, is managed, its stops counting from the price then, because what it cost is not told; one that
+        it no longer holds (flattened by hand) is forgotten.
 
     Raises
     ------
@@ -129,9 +130,9 @@ class ModelStrategy(Strategy):
         history = lane.history
         history.append(bar)
         probability = self._predict(lane, bar)
-        if not lane.started:
-            lane.started = True
-            self._adopt(bar, context)
+        if self.adopt_positions and (trading.position(symbol) or not lane.started):
+            self._believe(bar, context)
+        lane.started = True
         if history.count <= self.warmup_bars and not trading.position(symbol):
             trading.observe(symbol, bar.close, bar.timestamp_ns, high=bar.high, low=bar.low)
             return None
@@ -198,11 +199,12 @@ class ModelStrategy(Strategy):
             )
         return probability
 
-    def _adopt(self, bar: Bar, context: Context) -> None:
-        if not self.adopt_positions:
+    def _believe(self, bar: Bar, context: Context) -> None:
+        """Take the engine's book over where ours differs and no order of ours explains it."""
+        held, believed = context.position(bar.symbol), self.trading.position(bar.symbol)
+        if abs(held - believed) <= 1e-9 * max(abs(held), abs(believed)):
             return
-        held = context.position(bar.symbol)
-        if held and not self.trading.position(bar.symbol):
+        if bar.symbol not in self.trading.pending_decisions():
             self.trading.restore_position(bar.symbol, held, bar.close, bar.timestamp_ns)
 
 

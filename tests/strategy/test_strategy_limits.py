@@ -51,6 +51,8 @@ def test_a_restart_takes_the_days_loss_along():
     assert risk.daily_state == "WARNING"
     risk.restore_daily_loss(50_000.0, 19_999)
     assert risk.daily_loss == 9_000.0
+    risk.restore_daily_loss(9_500.0, 20_000)
+    assert risk.daily_loss == 9_500.0
     risk.advance(NOON + DAY)
     assert risk.daily_loss == 0.0
 

@@ -159,9 +159,16 @@ def trade(made: ModelStrategy, events: list[Bar], context: Account) -> list[tupl
             continue
         found.append((bar.timestamp_ns, decision.action, decision.size, decision.metadata["code"]))
         if decision.action != HOLD:
-            made.record_execution(decision, 0.0, 0.0, bar.close, decision.size, decision.timestamp)
-            made.decision_closed(decision)
+            fill(made, decision, bar.close, context)
     return found
+
+
+def fill(made: ModelStrategy, decision, price: float, context: Account) -> None:
+    held = context.position(decision.symbol)
+    side = {"LONG": 1, "SHORT": -1}.get(decision.action, -1 if held > 0 else 1)
+    context.positions[decision.symbol] = held + side * decision.size
+    made.record_execution(decision, 0.0, 0.0, price, decision.size, decision.timestamp)
+    made.decision_closed(decision)
 
 
 def always(chance: float):
@@ -252,6 +259,24 @@ def test_a_position_of_before_the_restart_is_managed_from_its_first_bar():
     assert alone.trading.position("A") == 0.0
 
 
+def test_a_position_that_was_flattened_by_hand_is_forgotten():
+    made = ModelStrategy(always(0.8), config(), warmup_bars=0)
+    account = Account()
+    made.on_start(account)
+    first, second, third, fourth = bars([100.0, 90.0, 90.0, 90.0])
+    decision = made.on_bar(first, account)
+    # in flight: the engine's book is not asked yet
+    assert made.on_bar(second, account) is None
+    made.record_execution(decision, 0.0, 0.0, 100.0, decision.size, decision.timestamp)
+    made.decision_closed(decision)
+    account.positions["A"] = decision.size
+    leave = made.on_bar(third, account)
+    assert leave.action == CLOSE
+    made.decision_closed(leave)
+    account.positions["A"] = 0.0
+    assert made.on_bar(fourth, account).action == LONG
+
+
 def test_correlation_is_measured_on_common_bars():
     returns = np.random.default_rng(6).normal(0, 0.002, 80)
     twin = 100.0 * np.cumprod(1 + returns)
@@ -305,8 +330,7 @@ def test_it_travels_with_its_state():
         if decision is not None:
             found.append((bar.timestamp_ns, decision.action, decision.size, decision.metadata["code"]))
             if decision.action != HOLD:
-                made.record_execution(decision, 0.0, 0.0, bar.close, decision.size, decision.timestamp)
-                made.decision_closed(decision)
+                fill(made, decision, bar.close, account)
     assert found == whole
 
 

@@ -61,6 +61,12 @@ def test_without_returns_the_strategy_keeps_its_own_estimate():
     assert last.metadata["sizing"]["volatility_per_bar"] == pytest.approx(series.ewm(span=20).std().iloc[-1], rel=1e-9)
 
 
+def test_std_looks_at_the_lookback_only():
+    returns = np.random.default_rng(3).normal(0, 0.02, 100)
+    found = ask(strategy(sizing={"method": "volatility_scaled", "vol_method": "std"}), returns=returns)
+    assert found.metadata["sizing"]["volatility_per_bar"] == pytest.approx(np.std(returns[-20:], ddof=1))
+
+
 def test_parkinson_takes_series_or_bars_and_says_when_it_has_neither():
     high, low = np.full(30, 102.0), np.full(30, 100.0)
     expected = math.log(1.02) / math.sqrt(4 * math.log(2))
@@ -174,6 +180,16 @@ def test_a_late_fill_of_a_closed_decision_is_booked():
     assert made.position("A") == 10.0
 
 
+def test_an_execution_without_figures_is_the_whole_decision_at_the_last_price():
+    made = strategy(signal=PATIENT)
+    decision = ask(made)
+    made.record_execution(decision, 0.0)
+    assert made.position("A") == 100.0
+    leave = ask(made, price=97.0, at=MINUTE)
+    made.record_execution(leave, -300.0)
+    assert (made.position("A"), made.equity) == (0.0, 99_700.0)
+
+
 def test_close_of_a_short_buys_back_and_never_doubles():
     made = strategy(signal=PATIENT)
     enter(made, probability=0.3)
@@ -204,6 +220,26 @@ def test_a_gain_smaller_than_the_fees_of_both_sides_is_a_loss():
     leave = ask(made, price=103.0, at=MINUTE)
     made.record_execution(leave, 10.0, fees=6.0, fill_price=100.1)
     assert made.get_state_summary()["totals"]["losses"] == 1
+
+
+def test_entry_fees_are_charged_to_the_parts_they_opened():
+    made = strategy(signal=PATIENT)
+    decision = ask(made)
+    made.record_execution(decision, 0.0, fees=10.0, fill_price=100.0)
+    totals = made.ledger.totals
+    assert (totals.wins, totals.losses) == (0, 0)  # an entry is no outcome, whatever it cost
+    half = ExecutionDecision(CLOSE, "A", 50.0, 1.0, T0)
+    made.record_execution(half, 6.0, fill_price=100.12)
+    assert (totals.wins, totals.losses) == (1, 0)
+    made.record_execution(half, 4.0, fill_price=100.08)
+    assert (totals.wins, totals.losses) == (1, 1)
+
+
+def test_leaving_at_the_entry_price_loses_the_fees():
+    made = strategy(signal=PATIENT)
+    enter(made)
+    made.record_execution(ExecutionDecision(CLOSE, "A", 100.0, 1.0, T0), 0.0, fees=1.0, fill_price=100.0)
+    assert made.get_state_summary()["consecutive_losses"] == 1
 
 
 def test_a_decision_filled_in_parts_is_one_loss_in_the_streak():
@@ -451,6 +487,9 @@ def test_sector_limits_remember_the_sector_and_ask_for_it():
     assert ask(made, "C", sector="oil").action == LONG
     with pytest.raises(StrategyError, match=r"D: .*sector"):
         ask(made, "D")
+    by_venue = strategy(portfolio={"max_per_venue": 1})
+    enter(by_venue, "A", venue="X")
+    assert ask(by_venue, "B", venue="X").metadata["code"] == "PER_VENUE"
 
 
 # Bad input.
