@@ -16,25 +16,23 @@ from typing import Any
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.book import OrderBook
+from autotrader_lab.execution.guard import Guard, Level
 from autotrader_lab.execution.market_data.bars import BarBuilder
 from autotrader_lab.execution.market_data.feeds import Feed
+from autotrader_lab.execution.monitor import ASKING_FAILED, Monitor
 from autotrader_lab.execution.oms.latency import LatencyLog
 from autotrader_lab.execution.oms.manager import OrderManager
-from autotrader_lab.execution.reconcile import Difference, foreign_orders, position_drift
 from autotrader_lab.execution.resiliency import DeadLetter, ResiliencyManager
-from autotrader_lab.execution.risk import RiskLimits, TradingState
+from autotrader_lab.execution.risk import RiskLimits
 from autotrader_lab.execution.trader import Trader
 from autotrader_lab.journal import Journal, records
-from autotrader_lab.model.clock import NS, Clock, SystemClock, to_ns
-from autotrader_lab.model.errors import NotConnected, OutcomeUnknown, StrategyError, TradingHalted, VenueUnavailable
-from autotrader_lab.model.instruments import exact
+from autotrader_lab.model.clock import NS, Clock, SystemClock
+from autotrader_lab.model.errors import StrategyError, TradingHalted
 from autotrader_lab.model.market import Bar, Book, MarketEvent, Quote, Trade
 from autotrader_lab.model.orders import Order, OrderSide, OrderType
 from autotrader_lab.strategy.decision import HOLD, ExecutionDecision
 
 __all__ = ["ExecutionEngine"]
-
-_ASKING_FAILED = (VenueUnavailable, NotConnected, OutcomeUnknown)
 
 
 class ExecutionEngine:
@@ -66,8 +64,6 @@ class ExecutionEngine:
         The specification's settings of those names (``max_retries``, … and ``order_timeout_seconds``).
     reconcile_every_s, equity_every_s : float
         How often the books are compared with the venue's, and equity is journaled.
-    adapter_owned : bool
-        Whether stopping disconnects the adapter.
     """
 
     def __init__(
@@ -134,11 +130,9 @@ class ExecutionEngine:
         if self.resiliency is not None:
             self.resiliency.subscribe_dead_letters(self._dead_letter)
         adapter.subscribe_connection(self._connection_changed)
-        self.alerts: deque[tuple[int, records.Alert]] = deque(maxlen=200)
-        self.reconciled: records.Reconciliation | None = None
+        self.guard = Guard(self.trader.desk, self.clock)
+        self.monitor = Monitor(self.trader, self.oms, self.guard, self.clock, self.resiliency)
         self.failure: StrategyError | None = None
-        self._alert_callbacks: list[Callable[[records.Alert], None]] = []
-        self._baseline: dict[str, Decimal] = {}
         self._quotes: dict[str, Quote | Book] = {}
         self._trades: dict[str, Trade] = {}
         self._bars: deque[Bar] = deque()
@@ -176,17 +170,12 @@ class ExecutionEngine:
         self.trader.book.use(instruments)
         self.symbols = tuple(instruments.find(symbol).symbol for symbol in self.symbols)
         self.trader.symbols = self.symbols
-        await self._take_balances()
+        await self.monitor.take_balances(self._starting_equity)
         if book is not None:
             self.trader.book.restore(book.orders.values(), book.fills)
             for order in self.trader.book.orders.values():
                 self.adapter.adopt(order)
-        held = await self.adapter.get_positions()
-        if baseline is not None:
-            self._baseline = dict(baseline)
-        else:
-            ours = self.trader.book.position
-            self._baseline = {symbol: exact(held.get(symbol, 0.0)) - ours(symbol) for symbol in self.symbols}
+        await self.monitor.take_baseline(self.symbols, baseline)
         self._running = True
         self._stopped.clear()
         outcome = await self.reconcile("start")
@@ -197,9 +186,9 @@ class ExecutionEngine:
         if self.feed is not None:
             await self._open_feed(self.feed)
         self._own(self._loop(), "engine loop")
-        self._own(self._every(0.5, self._settle_doubt), "doubt")
-        self._own(self._every(self.equity_every_s, self._mark_equity), "equity")
-        self._own(self._every(self.reconcile_every_s, self._reconcile_on_timer), "reconcile")
+        self._own(self._every(0.5, self.monitor.settle_doubt), "doubt")
+        self._own(self._every(self.equity_every_s, self.monitor.mark_equity), "equity")
+        self._own(self._every(self.reconcile_every_s, self.monitor.on_timer), "reconcile")
         if self.trader.hears and "bars" in self.trader.hears:
             self._own(self._every(min(self.bar_interval_s / 4, 1.0), self._flush_bars), "bars")
         try:
@@ -221,9 +210,9 @@ class ExecutionEngine:
                 await self.oms.cancel_all()
             if flatten:
                 await self.flatten("stop")
-        except _ASKING_FAILED as error:
+        except ASKING_FAILED as error:
             self.alert("critical", "STOP_INCOMPLETE", str(error))
-        await self._mark_equity()
+        await self.monitor.mark_equity()
         self._running = False
         if self.feed is not None:
             await self.feed.close()
@@ -250,7 +239,7 @@ class ExecutionEngine:
     @property
     def baseline(self) -> dict[str, Decimal]:
         """What the account held beyond our own book when the stage began, units; not ours to touch."""
-        return dict(self._baseline)
+        return dict(self.monitor.baseline)
 
     # --- decisions --------------------------------------------------------------------------------------------
 
@@ -277,13 +266,6 @@ class ExecutionEngine:
             return order
         self.latency.begin(order.client_order_id, decided_ns)
         return await self.oms.send(order)
-
-    def set_trading_state(self, state: TradingState, reason: str = "") -> None:
-        """Move between ACTIVE, REDUCING and HALTED; journaled, so that it outlives this process."""
-        if self.trader.gate.state is state:
-            return
-        self.trader.gate.state = state
-        self._append(records.TRADING_STATE, records.TradingStateRecord(state=state.value, reason=reason))
 
     async def flatten(self, reason: str = "") -> bool:
         """Close every position at the market; true once the book is flat (to the last lot)."""
@@ -391,119 +373,14 @@ class ExecutionEngine:
     # --- looking after it -------------------------------------------------------------------------------------
 
     async def reconcile(self, trigger: str = "asked") -> records.Reconciliation:
-        """Compare our books with the venue's and adopt what we missed; journaled.
-
-        A difference nothing explains, or a venue that does not answer, makes it not ok, and trading REDUCING.
-        """
-        adopted_before = len(self.trader.book.fills)
-        open_before = self.oms.get_open_orders()
-        try:
-            for order in open_before:
-                if order.order_id or self.adapter.capabilities.client_order_ids:
-                    await self.oms.learn(order)
-            await self._adopt_missed_fills()
-            differences = await self._differences()
-            if any(difference.blocking for difference in differences):
-                await self.clock.sleep(1.0)  # a fill may be on its way: look twice before crying
-                await self._adopt_missed_fills()
-                differences = await self._differences()
-        except _ASKING_FAILED as error:
-            differences = [Difference("no_answer", self.adapter.venue, "-", str(error), blocking=True)]
-        outcome = records.Reconciliation(
-            ok=not any(difference.blocking for difference in differences),
-            differences=[str(difference) for difference in differences],
-            fills_adopted=len(self.trader.book.fills) - adopted_before,
-            orders_checked=len(open_before),
-            trigger=trigger,
-        )
-        self._append(records.RECONCILIATION, outcome)
-        self.reconciled = outcome
-        if not outcome.ok:
-            drift = any(difference.kind == "position_drift" for difference in differences)
-            code = records.DRIFT_CODE if drift else "NOT_RECONCILED"
-            self.alert("critical", code, "; ".join(outcome.differences))
-            if self.trader.gate.state is TradingState.ACTIVE:
-                self.set_trading_state(TradingState.REDUCING, "not reconciled with the venue")
-        elif self.trader.gate.state is TradingState.REDUCING and self.failure is None:
-            self.set_trading_state(TradingState.ACTIVE, "reconciled")
-        return outcome
-
-    async def _differences(self) -> list[Difference]:
-        found: list[Difference] = []
-        if self.adapter.capabilities.open_orders:
-            for symbol in self.symbols or (None,):
-                found += foreign_orders(self.trader.book, await self.adapter.get_open_orders(symbol))
-        held = await self.adapter.get_positions()
-        return found + position_drift(self.trader.book, held, self._baseline)
-
-    async def _adopt_missed_fills(self) -> None:
-        """Close the gap: ask for every execution since the last one we know, and book what is ours."""
-        if not self.adapter.capabilities.fills_since:
-            return
-        book = self.trader.book
-        for symbol in {order.symbol for order in book.orders.values() if order.order_id}:
-            known = [to_ns(fill.timestamp) for fill in book.fills if fill.symbol == symbol]
-            created = [to_ns(o.created_at) for o in book.orders.values() if o.symbol == symbol and o.created_at]
-            since_ns = max(known, default=min(created, default=0)) - 60 * NS
-            for fill in await self.adapter.get_fills(symbol, max(since_ns, 0)):
-                order = book.find(fill.client_order_id) or book.find(fill.order_id)
-                if order is not None and fill.execution_id not in order.execution_ids:
-                    await self.oms.learn(order)
-
-    async def _reconcile_on_timer(self) -> None:
-        await self.oms.cancel_expired()
-        await self.reconcile("timer")
-
-    async def _settle_doubt(self) -> None:
-        for order in self.trader.book.in_doubt():
-            await self.oms.resolve(order)
-
-    async def _mark_equity(self) -> None:
-        book, gate = self.trader.book, self.trader.gate
-        realised, unrealised, fees = book.profit()
-        equity = book.equity()
-        gate.peak_equity = max(gate.peak_equity, equity)
-        gate.clock_offset_ms = self.adapter.clock_offset_ms
-        now_ns = self.clock.now_ns()
-        mark = records.EquityMark(
-            timestamp_ns=now_ns,
-            equity=equity,
-            cash=book.starting_equity + float(realised - fees),
-            realised=float(realised),
-            unrealised=float(unrealised),
-            fees=float(fees),
-            drawdown=1 - equity / gate.peak_equity if gate.peak_equity > 0 else 0.0,
-        )
-        self._append(records.EQUITY, mark)
-        self._append(records.COUNTERS, self._counters())
-        breach = gate.breach(now_ns)
-        if breach is not None and gate.state is TradingState.ACTIVE:
-            self.alert("critical", breach.code, str(breach))
-            self.set_trading_state(TradingState.REDUCING, str(breach))
-
-    async def _take_balances(self) -> None:
-        balances = await self.adapter.get_account_balance()
-        book = self.trader.book
-        book.balances = {currency: exact(amount) for currency, amount in balances.items()}
-        if self._starting_equity is None:
-            quotes = {book.instruments.find(symbol).quote for symbol in self.symbols}
-            book.starting_equity = float(sum((book.balances.get(quote, Decimal(0)) for quote in quotes), Decimal(0)))
-        self.trader.gate.peak_equity = book.starting_equity
-        self.trader.gate.restore_day(self.clock.now().date().isoformat(), book.starting_equity)
+        """Compare our books with the venue's; see :meth:`Monitor.reconcile`."""
+        return await self.monitor.reconcile(trigger)
 
     # --- what it says -----------------------------------------------------------------------------------------
 
-    def alert(self, level: str, code: str, message: str) -> None:
-        """Tell people: journaled, kept for the screens, and handed to whoever subscribed."""
-        alert = records.Alert(level=level, code=code, message=message)  # type: ignore[arg-type]
-        self.alerts.append((self.clock.now_ns(), alert))
-        self._append(records.ALERT, alert)
-        for callback in self._alert_callbacks:
-            callback(alert)
-
-    def subscribe_alerts(self, callback: Callable[[records.Alert], None]) -> None:
-        """Call `callback` with every alert."""
-        self._alert_callbacks.append(callback)
+    def alert(self, level: Level, code: str, message: str) -> None:
+        """Tell people; see :meth:`Guard.alert`."""
+        self.guard.alert(level, code, message)
 
     def status(self) -> dict[str, Any]:
         """What is going on, as plain values."""
@@ -522,34 +399,15 @@ class ExecutionEngine:
             "fees": fees,
             "open_orders": len(book.open),
             "in_doubt": len(book.in_doubt()),
-            "reconciled": self.reconciled.ok if self.reconciled is not None else None,
-            "counters": {
-                "decisions": self.trader.decisions,
-                "holds": self.trader.holds,
-                "orders": self.trader.desk.sent,
-                "fills": len(book.fills),
-                "denied": self.trader.desk.denied,
-                "rejected": self.trader.desk.rejected,
-                "unknown": len(book.in_doubt()),
-                "unreconciled": len(book.in_doubt()) + (self.reconciled is not None and not self.reconciled.ok),
-                "dead_letters": len(self.resiliency.dead_letters) if self.resiliency is not None else 0,
-                "round_trips": sum(position.round_trips for position in book.positions.values()),
-            },
+            "reconciled": self.monitor.reconciled.ok if self.monitor.reconciled is not None else None,
+            "counters": self.monitor.counters(),
             "latency": self.latency.summary(),
         }
-
-    def _counters(self) -> records.StageCounters:
-        counters = self.status()["counters"]
-        names = ("decisions", "holds", "orders", "fills", "denied", "rejected", "round_trips")
-        return records.StageCounters(**{name: counters[name] for name in names})
-
-    def _append(self, kind: str, record: Any) -> None:
-        self.journal.append(kind, record, stage=self.stage, timestamp_ns=self.clock.now_ns())
 
     def _strategy_failed(self, error: Exception) -> None:
         """The strategy raised: it is not asked again, entries stop, cancels and exits go on."""
         self.failure = error if isinstance(error, StrategyError) else StrategyError(str(error))
-        self.set_trading_state(TradingState.REDUCING, "the strategy failed")
+        self.guard.hold_back("strategy", "the strategy failed")
         self.alert("critical", "STRATEGY_FAILED", str(error))
 
     def _dead_letter(self, letter: DeadLetter) -> None:
@@ -563,8 +421,7 @@ class ExecutionEngine:
     def _connection_changed(self, state: str, reason: str) -> None:
         if state == "lost":
             self.alert("warning", "CONNECTION_LOST", reason)
-            if self.trader.gate.state is TradingState.ACTIVE:
-                self.set_trading_state(TradingState.REDUCING, "connection lost")
+            self.guard.hold_back("connection", "connection lost")
         elif state == "restored" and self._running:
             self.alert("info", "CONNECTION_RESTORED", reason)
             self._own(self.reconcile("reconnect"), "reconcile after reconnect")
@@ -588,5 +445,5 @@ class ExecutionEngine:
             await self.clock.sleep(seconds)
             try:
                 await work()
-            except _ASKING_FAILED as error:
+            except ASKING_FAILED as error:
                 self.alert("warning", "NO_ANSWER", str(error))

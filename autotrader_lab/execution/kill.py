@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from autotrader_lab.execution.risk import TradingState
 from autotrader_lab.model.errors import NotConnected, OutcomeUnknown, VenueUnavailable
 from autotrader_lab.model.orders import Order
 
@@ -79,7 +78,7 @@ class KillSwitch:
         engine = self.engine
         clock = engine.clock
         began_ns = clock.monotonic_ns()
-        engine.set_trading_state(TradingState.HALTED, reason)
+        engine.guard.halt(reason)
         ours = list(engine.oms.get_open_orders())
         await self._cancel(ours)
         cancelled_ns = clock.monotonic_ns()

@@ -277,8 +277,12 @@ class Trader:
         if order is None:
             self._tell_strategy(self.strategy.decision_closed, decision)
             return None, None
-        self._decision_of[decision.decision_id] = decision
+        self.remember(decision)
         return order, self.desk.approve(order, now_ns)
+
+    def remember(self, decision: ExecutionDecision) -> None:
+        """Tell the strategy of what becomes of `decision`; for decisions an earlier process made."""
+        self._decision_of[decision.decision_id] = decision
 
     def _decide(self, answer: Any) -> Sequence[Order]:
         if answer is None:

@@ -178,7 +178,7 @@ async def test_a_strategy_that_raises_stops_entries_and_nothing_else() -> None:
         cancelling = asyncio.ensure_future(desk.engine.oms.cancel_order(order.client_order_id))
         await desk.clock.advance(0.1)
         assert await cancelling
-        assert [alert.code for _, alert in desk.engine.alerts] == ["STRATEGY_FAILED"]
+        assert [alert.code for _, alert in desk.engine.guard.alerts] == ["STRATEGY_FAILED"]
 
 
 @pytest.mark.parametrize("size", [float("nan"), -1.0, float("inf"), "a lot"])
@@ -257,7 +257,7 @@ async def test_breach_of_the_daily_loss_leaves_exits_only() -> None:
         await desk.quote(49_000, 49_010)
         await desk.quote(49_000, 49_010)
         assert desk.engine.oms.get_position(SYMBOL) == 0.0
-        assert "DAILY_LOSS_OVER_LIMIT" in [alert.code for _, alert in desk.engine.alerts]
+        assert "DAILY_LOSS_OVER_LIMIT" in [alert.code for _, alert in desk.engine.guard.alerts]
 
 
 async def test_run_live_trading_ends_in_order_when_cancelled() -> None:

@@ -1,0 +1,205 @@
+"""Looking after an engine: reconcile the books with the venue's, end doubt, mark equity, watch the session's limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
+from autotrader_lab.execution.guard import Guard
+from autotrader_lab.execution.oms.manager import OrderManager
+from autotrader_lab.execution.reconcile import Difference, foreign_orders, position_drift
+from autotrader_lab.execution.resiliency import ResiliencyManager
+from autotrader_lab.execution.trader import Trader
+from autotrader_lab.journal import records
+from autotrader_lab.model.clock import NS, Clock, to_ns
+from autotrader_lab.model.errors import NotConnected, OutcomeUnknown, VenueUnavailable
+from autotrader_lab.model.instruments import exact
+
+__all__ = ["ASKING_FAILED", "Monitor"]
+
+ASKING_FAILED = (VenueUnavailable, NotConnected, OutcomeUnknown)
+"""What a question to a venue may end in; it may be asked again."""
+
+_FILLS_MARGIN_NS = 60 * NS  # an execution may be stamped by a venue clock behind ours
+
+
+class Monitor:
+    """Compares, measures and raises the alarm.
+
+    Parameters
+    ----------
+    trader : Trader
+    oms : OrderManager
+    guard : Guard
+    clock : Clock
+    resiliency : ResiliencyManager, optional
+
+    Attributes
+    ----------
+    reconciled : Reconciliation or None
+        The newest comparison.
+    baseline : dict of str to Decimal
+        What the account held beyond our own book when the stage began, units; not ours to touch.
+    """
+
+    def __init__(
+        self,
+        trader: Trader,
+        oms: OrderManager,
+        guard: Guard,
+        clock: Clock,
+        resiliency: ResiliencyManager | None = None,
+    ) -> None:
+        self._trader = trader
+        self._oms = oms
+        self._adapter: BaseBrokerAdapter = oms.adapter
+        self._guard = guard
+        self._clock = clock
+        self._resiliency = resiliency
+        self.reconciled: records.Reconciliation | None = None
+        self.baseline: dict[str, Decimal] = {}
+
+    async def take_baseline(self, symbols: Iterable[str], known: Mapping[str, Decimal] | None = None) -> None:
+        """Learn what the account holds that is not ours; `known` where an earlier process learned it."""
+        if known is not None:
+            self.baseline = dict(known)
+            return
+        held = await self._adapter.get_positions()
+        ours = self._trader.book.position
+        self.baseline = {symbol: exact(held.get(symbol, 0.0)) - ours(symbol) for symbol in symbols}
+
+    async def reconcile(self, trigger: str) -> records.Reconciliation:
+        """Compare our books with the venue's and adopt what we missed; journaled.
+
+        A difference nothing explains, or a venue that does not answer, makes it not ok and holds entries back.
+        """
+        fills_before = len(self._trader.book.fills)
+        open_before = self._oms.get_open_orders()
+        try:
+            for order in open_before:
+                if order.order_id or self._adapter.capabilities.client_order_ids:
+                    await self._oms.learn(order)
+            differences = await self._compare()
+            if any(difference.blocking for difference in differences):
+                await self._clock.sleep(1.0)  # a fill may be on its way: look twice before crying
+                differences = await self._compare()
+        except ASKING_FAILED as error:
+            differences = [Difference("no_answer", self._adapter.venue, "-", str(error), blocking=True)]
+        outcome = records.Reconciliation(
+            ok=not any(difference.blocking for difference in differences),
+            differences=[str(difference) for difference in differences],
+            fills_adopted=len(self._trader.book.fills) - fills_before,
+            orders_checked=len(open_before),
+            trigger=trigger,
+        )
+        self._append(records.RECONCILIATION, outcome)
+        self.reconciled = outcome
+        if outcome.ok:
+            self._guard.release("connection")
+            self._guard.release("reconciliation")
+        else:
+            drift = any(difference.kind == "position_drift" for difference in differences)
+            self._guard.alert(
+                "critical", records.DRIFT_CODE if drift else "NOT_RECONCILED", "; ".join(outcome.differences)
+            )
+            self._guard.hold_back("reconciliation", "our books and the venue's do not agree")
+        return outcome
+
+    async def _compare(self) -> list[Difference]:
+        await self._adopt_missed_fills()
+        book = self._trader.book
+        found: list[Difference] = []
+        if self._adapter.capabilities.open_orders:
+            for symbol in self._trader.symbols or (None,):
+                found += foreign_orders(book, await self._adapter.get_open_orders(symbol))
+        return found + position_drift(book, await self._adapter.get_positions(), self.baseline)
+
+    async def _adopt_missed_fills(self) -> None:
+        """Close the gap: ask for every execution since the last one we know, and book what is ours."""
+        if not self._adapter.capabilities.fills_since:
+            return
+        book = self._trader.book
+        for symbol in {order.symbol for order in book.orders.values() if order.order_id}:
+            known = [to_ns(fill.timestamp) for fill in book.fills if fill.symbol == symbol]
+            created = [to_ns(o.created_at) for o in book.orders.values() if o.symbol == symbol and o.created_at]
+            since_ns = max(known, default=min(created, default=0)) - _FILLS_MARGIN_NS
+            for fill in await self._adapter.get_fills(symbol, max(since_ns, 0)):
+                order = book.find(fill.client_order_id) or book.find(fill.order_id)
+                if order is not None and fill.execution_id not in order.execution_ids:
+                    await self._oms.learn(order)
+
+    async def on_timer(self) -> None:
+        """What is due every half minute or so."""
+        await self._oms.cancel_expired()
+        await self.reconcile("timer")
+
+    async def settle_doubt(self) -> None:
+        """Ask the venue about every order in doubt."""
+        for order in self._trader.book.in_doubt():
+            await self._oms.resolve(order)
+
+    async def mark_equity(self) -> None:
+        """Journal what the account is worth and what the stage has done; hold entries back on a breached limit."""
+        book, gate = self._trader.book, self._trader.gate
+        realised, unrealised, fees = book.profit()
+        equity = book.equity()
+        gate.peak_equity = max(gate.peak_equity, equity)
+        gate.clock_offset_ms = self._adapter.clock_offset_ms
+        now_ns = self._clock.now_ns()
+        mark = records.EquityMark(
+            timestamp_ns=now_ns,
+            equity=equity,
+            cash=book.starting_equity + float(realised - fees),
+            realised=float(realised),
+            unrealised=float(unrealised),
+            fees=float(fees),
+            drawdown=1 - equity / gate.peak_equity if gate.peak_equity > 0 else 0.0,
+        )
+        self._append(records.EQUITY, mark)
+        self._append(records.COUNTERS, self._stage_counters())
+        breach = gate.breach(now_ns)
+        if breach is None:
+            self._guard.release("limit")
+        elif "limit" not in self._guard.reasons:
+            self._guard.alert("critical", breach.code, str(breach))
+            self._guard.hold_back("limit", str(breach))
+
+    async def take_balances(self, starting_equity: float | None) -> None:
+        """Learn the account's balances; equity starts from the quote currencies' where it is not given."""
+        balances = await self._adapter.get_account_balance()
+        book = self._trader.book
+        book.balances = {currency: exact(amount) for currency, amount in balances.items()}
+        if starting_equity is None:
+            quotes = {book.instruments.find(symbol).quote for symbol in self._trader.symbols}
+            starting_equity = float(sum((book.balances.get(quote, Decimal(0)) for quote in quotes), Decimal(0)))
+        book.starting_equity = starting_equity
+        self._trader.gate.peak_equity = starting_equity
+        self._trader.gate.restore_day(self._clock.now().date().isoformat(), starting_equity)
+
+    def counters(self) -> dict[str, int]:
+        """How much of everything there was in this stage."""
+        trader, book = self._trader, self._trader.book
+        in_doubt = len(book.in_doubt())
+        return {
+            "decisions": trader.decisions,
+            "holds": trader.holds,
+            "orders": trader.desk.sent,
+            "fills": len(book.fills),
+            "denied": trader.desk.denied,
+            "rejected": trader.desk.rejected,
+            "unknown": in_doubt,
+            "unreconciled": in_doubt + int(self.reconciled is not None and not self.reconciled.ok),
+            "dead_letters": len(self._resiliency.dead_letters) if self._resiliency is not None else 0,
+            "round_trips": sum(position.round_trips for position in book.positions.values()),
+        }
+
+    def _stage_counters(self) -> records.StageCounters:
+        counters = self.counters()
+        names = ("decisions", "holds", "orders", "fills", "denied", "rejected", "round_trips")
+        return records.StageCounters(**{name: counters[name] for name in names})
+
+    def _append(self, kind: str, record: Any) -> None:
+        desk = self._trader.desk
+        desk.journal.append(kind, record, stage=desk.stage, timestamp_ns=self._clock.now_ns())
