@@ -1,8 +1,8 @@
 """``config/execution.yaml``: the specification's keys, checked completely before anything connects.
 
-A mistake is told once, with file, line, full key, value and the way out; several mistakes are told together. ``${NAME}``
-is replaced by the environment variable of that name and nothing else is expanded. Only the chosen broker's variables must
-be set. Secrets are ``SecretStr`` from here on and appear in no message.
+A mistake is told once, with file, line, full key, value and the way out; several mistakes are told together.
+``${NAME}`` is replaced by the environment variable of that name and nothing else is expanded. Only the chosen broker's
+variables must be set. Secrets are ``SecretStr`` from here on and appear in no message.
 """
 
 from __future__ import annotations
