@@ -97,16 +97,16 @@ def _draw_price(axis: Any, result: ReplayResult) -> None:
         line = thin(known * scale)
         axis.plot(line.index, line, color=_SERIES[number % len(_SERIES)], linewidth=1.0, label=symbol)
         fills = result.fills[result.fills["symbol"] == symbol]
+        area = min(40.0, max(12.0, 8_000 / max(len(fills), 1)))
         for side, marker, colour in (("buy", "^", _BUY), ("sell", "v", _SELL)):
             done = fills[fills["side"].astype(str) == side]
-            area = 34 if len(fills) <= 200 else 10
             axis.scatter(
                 done.index,
                 done["price"] * scale,
                 marker=marker,
                 s=area,
                 color=colour,
-                alpha=0.85 if len(fills) <= 200 else 0.5,
+                alpha=0.85 if len(fills) <= 400 else 0.5,
                 linewidths=0,
                 zorder=3,
                 label=None if several else side,

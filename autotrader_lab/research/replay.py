@@ -169,7 +169,7 @@ def _wanted(asked: Sequence[str], data: object) -> str | list[str] | None:
     """What a strategy asks for, as `load` takes it; data that was loaded or is named already stays as it is."""
     if not asked or isinstance(data, (MarketData, Mapping)):
         return None
-    return asked[0] if len(asked) == 1 else list(asked)
+    return asked if isinstance(asked, str) else list(asked)
 
 
 def _name(strategy: Any) -> str:

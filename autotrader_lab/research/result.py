@@ -140,7 +140,8 @@ class ReplayResult:
         target = Path(folder).expanduser()
         target.mkdir(parents=True, exist_ok=True)
         for name in _FRAMES:
-            frame = self._frame(name).reset_index()
+            frame = self._frame(name)
+            frame = frame if name == "round_trips" else frame.reset_index()
             if name == "decisions":
                 frame["metadata"] = [json.dumps(value) for value in frame["metadata"]]
             frame.to_parquet(target / f"{name}.parquet")
