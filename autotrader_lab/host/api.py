@@ -145,7 +145,7 @@ async def _errors(request: web.Request, handler: _Handler) -> web.StreamResponse
         return _refusal(error.status, "HostError", f"{request.method} {request.path}: {error.reason}")
     except (asyncio.CancelledError, ConnectionError):
         raise
-    except Exception as error:  # the session must stay alive and say what happened
+    except Exception as error:  # noqa: BLE001 - the session must stay alive and say what happened
         _log.exception("request failed", path=request.path)
         return _refusal(500, "HostError", f"{type(error).__name__}: {error} (the traceback is in host.log)")
 

@@ -137,7 +137,7 @@ class RunFolder:
         self.host_file = self.path / "host.json"
         self.journal_file = self.path / "journal.sqlite"
         self.strategy_file = self.path / "strategy.pkl"
-        self.result_file = self.path / "replay-result.pkl"
+        self.result_folder = self.path / "replay-result"
         self.replay_file = self.path / "replay-data.parquet"
         self.kill_file = self.path / "KILL"
         self.log_file = self.path / "host.log"

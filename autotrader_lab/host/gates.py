@@ -1,0 +1,127 @@
+"""What the journal says about where a session stands and which stage is open to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from autotrader_lab.host.runs import SessionInfo
+from autotrader_lab.journal import Entry, Journal, records
+from autotrader_lab.ladder import EVIDENCE_KINDS, STAGES, Verdict, climb, evaluate, evidence
+from autotrader_lab.ladder import label as stage_label
+from autotrader_lab.ladder.stages import Stage
+
+__all__ = ["STAGE_CHECKPOINT", "Past", "gate_record", "label", "ladder", "last_state", "stage_entries", "verdict"]
+
+STAGE_CHECKPOINT = "stage"
+
+
+class Past(NamedTuple):
+    """What an earlier host left.
+
+    Attributes
+    ----------
+    stage : str
+        The last stage that was entered; empty if none was.
+    running : bool
+        Whether it was never left: its host died.
+    halted : str
+        Why trading is halted; empty if it is not.
+    starting_equity : float or None
+        Of that stage's last start.
+    baseline : dict of str to Decimal, or None
+        What the account held beyond our own book when that stage started, units.
+    options : dict or None
+        What that stage was started with.
+    """
+
+    stage: str = ""
+    running: bool = False
+    halted: str = ""
+    starting_equity: float | None = None
+    baseline: dict[str, Decimal] | None = None
+    options: dict[str, Any] | None = None
+
+
+def last_state(journal: Journal) -> Past:
+    """Where the session stood when the last entry was written."""
+    past = Past()
+    kinds = (records.STAGE_STARTED, records.STAGE_STOPPED, records.TRADING_STATE, records.CHECKPOINT)
+    for entry in journal.read(kinds=kinds):
+        match entry.kind:
+            case records.STAGE_STARTED:
+                past = past._replace(
+                    stage=entry.stage,
+                    running=True,
+                    starting_equity=entry.decode(records.StageStarted).starting_equity,
+                    baseline=None,
+                    options=None,
+                )
+            case records.STAGE_STOPPED:
+                if entry.stage == past.stage:
+                    past = past._replace(running=False)
+            case records.CHECKPOINT:
+                checkpoint = entry.decode(records.Checkpoint)
+                if checkpoint.name == STAGE_CHECKPOINT and entry.stage == past.stage:
+                    held = checkpoint.state["baseline"]
+                    past = past._replace(
+                        baseline={symbol: Decimal(units) for symbol, units in held.items()},
+                        options=checkpoint.state["options"],
+                    )
+            case _:
+                state = entry.decode(records.TradingStateRecord)
+                past = past._replace(halted=(state.reason or "halted") if state.state == "HALTED" else "")
+    return past
+
+
+def stage_entries(journal: Journal, stage: str) -> Iterable[Entry]:
+    """The entries of `stage` that belong to what it holds now: simulated stages begin anew at each start."""
+    entries = list(journal.read(stage=stage))
+    if stage in ("replay", "paper"):
+        starts = [index for index, entry in enumerate(entries) if entry.kind == records.STAGE_STARTED]
+        return entries[starts[-1] :] if starts else entries
+    return entries
+
+
+def verdict(journal: Journal, info: SessionInfo, target: str, *, real_venue: bool = False) -> Verdict:
+    """Whether `target` is open to the session's strategy as it is now.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such stage.
+    """
+    before = Stage.of(target).previous or Stage.REPLAY
+    found = evidence(journal.read(stage=before.value, kinds=EVIDENCE_KINDS), before, info.fingerprint)
+    return evaluate(found, info.profile, target, real_venue=real_venue)
+
+
+def gate_record(found: Verdict) -> records.GateRecord:
+    """A verdict as the journal keeps it."""
+    plain = found.to_dict()
+    return records.GateRecord(found.target.value, found.passed, found.profile, found.fingerprint, plain["checks"])
+
+
+def ladder(journal: Journal, info: SessionInfo, current: str) -> list[dict[str, Any]]:
+    """The stages with their gates: the checks of each are what it takes to enter it."""
+    verdicts = climb(journal.read(kinds=EVIDENCE_KINDS), info.fingerprint, info.profile)
+    rank = Stage.of(current).rank if current else -1
+    rows = []
+    for stage in STAGES:
+        found = verdicts[stage]
+        if stage.rank == rank:
+            status = "current"
+        elif stage.rank < rank:
+            status = "done"
+        else:
+            status = "open" if found.passed else "locked"
+        rows.append(
+            {"stage": stage.value, "status": status, "passed": found.passed, "checks": found.to_dict()["checks"]}
+        )
+    return rows
+
+
+def label(stage: str, profile: str) -> str:
+    """How the stage is shown; idle sessions have none."""
+    return stage_label(stage, profile) if stage else "IDLE"

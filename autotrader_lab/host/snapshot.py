@@ -1,0 +1,278 @@
+"""What people see of a session: one plain JSON value, read from the journal and a few live facts.
+
+The journal is folded as it grows, so a snapshot costs what is new since the last one. The same fold, without a host,
+shows a session whose host has died.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from autotrader_lab._version import __version__
+from autotrader_lab.host import gates
+from autotrader_lab.journal import Entry, Journal, records
+from autotrader_lab.journal.fold import Books
+from autotrader_lab.model.clock import to_ns
+from autotrader_lab.model.orders import Order, OrderStatus
+
+if TYPE_CHECKING:
+    from autotrader_lab.host.runs import SessionInfo
+    from autotrader_lab.host.session import Session
+
+__all__ = ["StageBooks", "View", "offline_snapshot"]
+
+STAGES = ("replay", "paper", "testnet", "live")
+ORDERS_SHOWN = 50
+ALERTS_SHOWN = 20
+EQUITY_POINTS = 200
+_GATE_INTERVAL_NS = 1_000_000_000
+
+
+class StageBooks:
+    """The books of the stage the session is in, kept up to date from the journal.
+
+    A stage that begins anew with simulated money begins with empty books; testnet and live go on with what the account
+    holds.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._by_stage: dict[str, Books] = {}
+        self._counters: dict[str, records.StageCounters] = {}
+        self.starting_equity: dict[str, float] = {}
+        self.alerts: list[tuple[int, records.Alert]] = []
+        self.last_seq = 0
+
+    def update(self) -> None:
+        """Take in what was written since the last time."""
+        for entry in self._journal.read(after_seq=self.last_seq):
+            self.last_seq = entry.seq
+            self._take(entry)
+
+    def of(self, stage: str) -> Books:
+        """The books of `stage`."""
+        return self._by_stage.setdefault(stage, Books())
+
+    def counters(self, stage: str) -> records.StageCounters | None:
+        """What the stage said of itself, where it did."""
+        return self._counters.get(stage)
+
+    def _take(self, entry: Entry) -> None:
+        if entry.kind == records.ALERT:
+            self.alerts.append((entry.timestamp_ns, entry.decode(records.Alert)))
+            del self.alerts[:-ALERTS_SHOWN]
+            return
+        if not entry.stage:
+            return
+        if entry.kind == records.STAGE_STARTED:
+            started: records.StageStarted = entry.decode(records.StageStarted)
+            if entry.stage in ("replay", "paper"):
+                self._by_stage[entry.stage] = Books()
+                self._counters.pop(entry.stage, None)
+                self.starting_equity.pop(entry.stage, None)
+            if started.starting_equity is not None:
+                self.starting_equity.setdefault(entry.stage, started.starting_equity)
+        elif entry.kind == records.COUNTERS:
+            self._counters[entry.stage] = entry.decode(records.StageCounters)
+        else:
+            self.of(entry.stage).apply(entry)
+
+
+class View:
+    """Makes the snapshots of one session.
+
+    Parameters
+    ----------
+    session : Session
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._books = StageBooks(session.journal)
+        self._ladder: list[dict[str, Any]] = []
+        self._ladder_key: tuple[Any, ...] = ()
+        self._ladder_ns = 0
+        self.heartbeat_ns = 0
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state now, in the form of the contract."""
+        session = self._session
+        self._books.update()
+        run = session.run_of_stage
+        content = _content(session.info, self._books, session.stage)
+        content |= {
+            "state": session.state,
+            "trading_state": "HALTED" if session.halted else content["trading_state"],
+            "armed_until_ns": session.arming.armed_until_ns,
+            "lease": session.lease.state,
+            "heartbeat_ns": session.clock.now_ns(),
+            "pid": os.getpid(),
+            "halted": session.halted,
+            "failure": run.failure if run is not None else "",
+            "progress": run.progress() if run is not None else None,
+            "ladder": self._ladder_now(),
+        }
+        if run is not None:
+            content |= {name: value for name, value in run.live_facts().items() if value is not None}
+        return content
+
+    def _ladder_now(self) -> list[dict[str, Any]]:
+        """Gates are read from the whole journal, so not for each snapshot."""
+        session = self._session
+        now_ns = session.clock.monotonic_ns()
+        key = (session.stage, session.state, session.info.fingerprint)
+        if key != self._ladder_key or now_ns - self._ladder_ns > _GATE_INTERVAL_NS:
+            self._ladder = gates.ladder(session.journal, session.info, session.stage)
+            self._ladder_key, self._ladder_ns = key, session.clock.monotonic_ns()
+        return self._ladder
+
+
+def offline_snapshot(info: SessionInfo, journal: Journal) -> dict[str, Any]:
+    """The state of a session without a host, from its journal alone."""
+    books = StageBooks(journal)
+    books.update()
+    past = gates.last_state(journal)
+    content = _content(info, books, past.stage)
+    died = "the engine host has died; await lab.recover() starts a new one that continues" if past.running else ""
+    return content | {
+        "state": "failed" if past.running else "halted" if past.halted else "stopped" if past.stage else "idle",
+        "trading_state": "HALTED" if past.halted or past.running else content["trading_state"],
+        "armed_until_ns": None,
+        "lease": "none",
+        "heartbeat_ns": 0,
+        "pid": 0,
+        "halted": past.halted,
+        "failure": died,
+        "progress": None,
+        "ladder": gates.ladder(journal, info, past.stage),
+    }
+
+
+def _content(info: SessionInfo, stage_books: StageBooks, stage: str) -> dict[str, Any]:
+    books = stage_books.of(stage)
+    return {
+        "session": info.session,
+        "version": __version__,
+        "profile": info.profile,
+        "label": gates.label(stage, info.profile),
+        "stage": stage,
+        "trading_state": books.trading_state.state,
+        "symbols": list(info.symbols),
+        "strategy": info.strategy,
+        "fingerprint": info.fingerprint,
+        "sandbox": info.sandbox,
+        "equity": _equity(books, stage_books.starting_equity.get(stage)),
+        "positions": _positions(books),
+        "orders": [_order(order) for order in _newest(books.orders.values(), ORDERS_SHOWN)],
+        "counters": _counters(books, stage_books.counters(stage)),
+        "latency": _latency(books),
+        "alerts": [
+            {"t_ms": time_ns // 1_000_000, "level": alert.level, "code": alert.code, "message": alert.message}
+            for time_ns, alert in reversed(stage_books.alerts)
+        ],
+    }
+
+
+def _newest(orders: Iterable[Order], count: int) -> list[Order]:
+    return list(reversed(list(orders)[-count:]))
+
+
+def _order(order: Order) -> dict[str, Any]:
+    moved = order.updated_at or order.created_at
+    return {
+        "client_order_id": order.client_order_id,
+        "order_id": order.order_id,
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "type": order.order_type.value,
+        "quantity": order.quantity,
+        "filled": order.filled_quantity,
+        "price": order.price if order.price is not None else order.stop_price,
+        "average_price": order.avg_fill_price or None,
+        "status": order.status.value,
+        "reason": order.reason,
+        "updated_ms": to_ns(moved) // 1_000_000 if moved is not None else 0,
+    }
+
+
+def _equity(books: Books, start: float | None) -> dict[str, Any] | None:
+    if not books.equity:
+        return None
+    marks = [mark for _, mark in books.equity]
+    step = max(math.ceil(len(marks) / EQUITY_POINTS), 1)
+    shown = marks[::-1][::step][::-1]
+    last = marks[-1]
+    return {
+        "value": last.equity,
+        "start": start if start is not None else marks[0].equity,
+        "realised": last.realised,
+        "unrealised": last.unrealised,
+        "fees": last.fees,
+        "drawdown": last.drawdown,
+        "series": [[mark.timestamp_ns // 1_000_000, mark.equity] for mark in shown],
+    }
+
+
+def _positions(books: Books) -> list[dict[str, Any]]:
+    rows = []
+    for symbol, position in books.positions.items():
+        mark = books.marks.get(symbol)
+        rows.append(
+            {
+                "symbol": symbol,
+                "quantity": float(position.quantity),
+                "average_price": float(position.average_price),
+                "mark": mark,
+                "unrealised": float(position.unrealised(mark)) if mark is not None else 0.0,
+                "realised": float(position.realised),
+            }
+        )
+    return rows
+
+
+def _counters(books: Books, told: records.StageCounters | None) -> dict[str, Any]:
+    status = [order.status for order in books.orders.values()]
+    denied = status.count(OrderStatus.DENIED)
+    failed = [item for _, item in books.reconciliations[-1:] if not item.ok]
+    counted = {
+        "decisions": len(books.decisions),
+        "orders": len(status) - denied,
+        "fills": len(books.fills),
+        "denied": denied,
+        "rejected": status.count(OrderStatus.REJECTED),
+        "round_trips": sum(position.round_trips for position in books.positions.values()),
+    }
+    if told is not None:  # replay does not journal each order
+        counted = {name: max(value, getattr(told, name)) for name, value in counted.items()}
+    return counted | {
+        "holds": told.holds if told is not None else 0,
+        "open": len(books.open_orders),
+        "unknown": status.count(OrderStatus.UNKNOWN),
+        "unreconciled": sum(max(len(item.differences), 1) for item in failed)
+        + len(books.problems)
+        + len(books.orphans),
+        "dead_letters": sum(1 for letter in books.dead_letters.values() if letter.state == "dead"),
+    }
+
+
+def _latency(books: Books) -> Mapping[str, Any]:
+    legs: dict[str, list[float]] = {"submit_to_ack_ms": [], "decision_to_wire_us": [], "fill_to_notified_ms": []}
+    for item in books.latencies.values():
+        if item.wire_ns is not None:
+            legs["decision_to_wire_us"].append((item.wire_ns - item.decision_ns) / 1e3)
+            if item.ack_ns is not None:
+                legs["submit_to_ack_ms"].append((item.ack_ns - item.wire_ns) / 1e6)
+        if item.fill_ns is not None and item.notified_ns is not None:
+            legs["fill_to_notified_ms"].append((item.notified_ns - item.fill_ns) / 1e6)
+    return {name: _percentiles(values) for name, values in legs.items()}
+
+
+def _percentiles(values: list[float]) -> dict[str, Any]:
+    if not values:
+        return {"p50": None, "p99": None, "n": 0}
+    ordered = sorted(values)
+    last = len(ordered) - 1
+    return {"p50": ordered[round(0.5 * last)], "p99": ordered[round(0.99 * last)], "n": len(ordered)}

@@ -1,0 +1,247 @@
+"""What a stage is made of: which adapter, which market data, which account; decided from configuration alone.
+
+Paper takes the venue's market data and simulated money; testnet and live take the venue itself, its test world or its
+real one. A sandbox stands in for the venue where one is given. Secrets are held here, in the host's memory, and leave
+it only towards the venue.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
+from autotrader_lab.execution.adapters.paper import PaperTradingAdapter
+from autotrader_lab.execution.config import ExecutionConfig, load_config
+from autotrader_lab.execution.market_data.feeds import Feed
+from autotrader_lab.execution.risk import RiskLimits
+from autotrader_lab.host.history_feed import HistoryFeed
+from autotrader_lab.host.runs import RunFolder, SessionInfo
+from autotrader_lab.model.clock import Clock
+from autotrader_lab.model.errors import ConfigError, GateClosed
+from autotrader_lab.model.instruments import Instruments
+
+__all__ = ["CONFIG_VARIABLE", "SANDBOX_VARIABLE", "Settings", "StageParts", "build_stage"]
+
+SANDBOX_VARIABLE = "AUTOTRADER_LAB_SANDBOX"
+CONFIG_VARIABLE = "AUTOTRADER_LAB_CONFIG"
+"""A whole configuration with its secrets, for one that was built in code; only ever in a host's environment."""
+
+HISTORY_INTERVAL_S = 0.1
+
+
+class SandboxKeys(dict[str, str]):
+    """An environment for configurations whose keys the sandbox replaces: none of them needs to be set."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The variable's value, or words that say where the real one comes from."""
+        return super().get(name) or "the sandbox's"
+
+
+class Settings:
+    """Everything a stage is built from.
+
+    Parameters
+    ----------
+    info : SessionInfo
+    config : ExecutionConfig
+    sandbox : mapping or None
+        Addresses and keys of the local sandbox.
+    """
+
+    def __init__(self, info: SessionInfo, config: ExecutionConfig, sandbox: Mapping[str, Any] | None) -> None:
+        self.info = info
+        self.config = config
+        self.sandbox = sandbox
+
+    def __repr__(self) -> str:
+        return f"Settings(broker={self.broker!r}, sandbox={self.sandbox is not None})"
+
+    @classmethod
+    def from_environment(cls, info: SessionInfo, environment: Mapping[str, str]) -> Settings:
+        """Settings of a host: its session's, with addresses and keys from its environment.
+
+        Raises
+        ------
+        ConfigError
+            If the configuration is wrong, or the session needs a sandbox and none is named.
+        """
+        sandbox = environment.get(SANDBOX_VARIABLE) if info.sandbox else None
+        if info.sandbox and not sandbox:
+            raise ConfigError(
+                f"session {info.session!r} trades on a sandbox, and {SANDBOX_VARIABLE} names none; "
+                "give it: Lab.attach(..., sandbox=addresses)"
+            )
+        if environment.get(CONFIG_VARIABLE):
+            config = ExecutionConfig.model_validate_json(environment[CONFIG_VARIABLE])
+        elif info.config_path:
+            config = load_config(info.config_path, SandboxKeys(environment) if info.sandbox else environment)
+        else:
+            config = ExecutionConfig(broker="paper")
+        return cls(info, config, json.loads(sandbox) if sandbox else None)
+
+    def with_info(self, info: SessionInfo) -> Settings:
+        """The same for a session that changed."""
+        return Settings(info, self.config, self.sandbox)
+
+    @property
+    def broker(self) -> str:
+        """Who is traded with; ``paper`` where nobody is."""
+        if self.sandbox is not None and self.config.broker not in self.sandbox:
+            return "binance"
+        return str(self.config.broker)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether every address of the venue is on this machine."""
+        if self.broker == "paper":
+            return True
+        if self.sandbox is None:
+            return False
+        block = self.sandbox[self.broker]
+        worlds = [block, block.get("live", {})]
+        hosts = {urlsplit(world[key]).hostname for world in worlds for key in ("rest", "ws") if key in world}
+        return bool(hosts) and hosts <= {"127.0.0.1", "localhost", "::1"}
+
+    def limits(self, strategy: Any) -> RiskLimits:
+        """The session's risk limits, or the strategy's own."""
+        return RiskLimits(**self.info.limits) if self.info.limits else RiskLimits.from_strategy(strategy)
+
+
+class StageParts:
+    """An adapter with its market data, ready for an engine."""
+
+    def __init__(
+        self,
+        adapter: BaseBrokerAdapter,
+        feed: Feed | None,
+        *,
+        sandbox: bool,
+        starting_equity: float | None,
+        engine_options: dict[str, Any],
+        listed: Instruments | None = None,
+        lists: BaseBrokerAdapter | None = None,
+    ) -> None:
+        self.adapter = adapter
+        self.feed = feed
+        self.sandbox = sandbox
+        self.starting_equity = starting_equity
+        self.engine_options = engine_options
+        self._listed = listed
+        self._lists = lists
+
+    async def open(self, symbols: Iterable[str]) -> None:
+        """Learn the venue's grid, where paper is to keep to it."""
+        if self._lists is None or self._listed is None:
+            return
+        await self._lists.connect()
+        try:
+            found = await self._lists.load_instruments(symbols)
+            for symbol in symbols:
+                self._listed.add(found.find(symbol))
+        finally:
+            await self._lists.disconnect()
+
+
+def build_stage(
+    settings: Settings, folder: RunFolder, stage: str, options: Mapping[str, Any], clock: Clock
+) -> StageParts:
+    """What `stage` trades with.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration names no venue for it, or its keys are missing; before any I/O.
+    GateClosed
+        If testnet or live would go to the other's world.
+    """
+    engine_options: dict[str, Any] = {
+        "resiliency": _resiliency(settings.config),
+        "oms": {
+            "order_timeout_seconds": settings.config.oms.order_timeout_seconds,
+            "max_open_orders": settings.config.oms.max_open_orders,
+        },
+    }
+    if settings.info.bar_interval_s is not None:
+        engine_options["bar_interval_s"] = settings.info.bar_interval_s
+    if stage == "paper":
+        return _paper(settings, folder, options, clock, engine_options)
+    if options:
+        raise ConfigError(f"{stage} takes no option {min(options)!r}")
+    return StageParts(
+        _venue(settings, stage, clock),
+        None,
+        sandbox=settings.sandbox is not None,
+        starting_equity=None,
+        engine_options=engine_options,
+    )
+
+
+def _paper(
+    settings: Settings, folder: RunFolder, options: Mapping[str, Any], clock: Clock, engine_options: dict[str, Any]
+) -> StageParts:
+    """Simulated money on a market: history where it was given, else the venue's."""
+    unknown = sorted(set(options) - {"history", "symbol", "interval_s"})
+    if unknown:
+        raise ConfigError(f"paper option {unknown[0]!r} is none of history, symbol, interval_s")
+    feed: Feed
+    lists: BaseBrokerAdapter | None = None
+    listed: Instruments | None = None
+    if options.get("history"):
+        interval_s = float(options.get("interval_s", HISTORY_INTERVAL_S))
+        feed = HistoryFeed(folder.replay_file, options.get("symbol"), interval_s, clock)
+    elif settings.broker == "paper":
+        raise ConfigError(
+            "paper needs a market: give data=frame, a sandbox, or a configuration whose broker has market data"
+        )
+    elif settings.broker == "binance":
+        from autotrader_lab.execution.market_data.ccxt_feed import CcxtFeed
+
+        sandboxed = settings.sandbox is not None
+        addresses = settings.sandbox["binance"] if settings.sandbox is not None else None
+        feed = CcxtFeed("binance", testnet=sandboxed, addresses=addresses, clock=clock)
+        if sandboxed:
+            # Paper keeps to the grid and limits it will meet at the next stage.
+            lists, listed = _venue(settings, "testnet", clock), Instruments(venue="paper")
+    else:
+        raise ConfigError(f"{settings.broker} gives no market data to paper yet; start paper with data=frame")
+    money = {**settings.config.paper.model_dump(), "initial_balance": settings.info.initial_balance}
+    return StageParts(
+        PaperTradingAdapter(**money, clock=clock, instruments=listed),
+        feed,
+        sandbox=settings.sandbox is not None,
+        starting_equity=settings.info.initial_balance,
+        engine_options=engine_options,
+        listed=listed,
+        lists=lists,
+    )
+
+
+def _resiliency(config: ExecutionConfig) -> dict[str, Any]:
+    return {name: value for name, value in config.resiliency.model_dump().items() if name != "enable_dlq"}
+
+
+def _venue(settings: Settings, stage: str, clock: Clock) -> BaseBrokerAdapter:
+    """The venue's adapter for the world of `stage`."""
+    broker = settings.broker
+    if broker == "paper":
+        raise ConfigError(f"{stage} needs a venue: give a sandbox, or config= whose execution.broker is one")
+    if broker != "binance":
+        raise ConfigError(f"the lab climbs with binance today; execution.broker is {broker!r}")
+    from autotrader_lab.execution.adapters.binance import BinanceAdapter
+
+    testnet = stage == "testnet"
+    if settings.sandbox is not None:
+        block = settings.sandbox["binance"]
+        keys = block if testnet else block["live"]
+        return BinanceAdapter(keys["api_key"], keys["api_secret"], testnet=testnet, addresses=block, clock=clock)
+    arguments = settings.config.adapter_arguments("binance")
+    if arguments["testnet"] is not testnet:
+        world = "testnet" if arguments["testnet"] else "live"
+        raise GateClosed(
+            f"{stage}: execution.binance.testnet is {str(arguments['testnet']).lower()}, so its keys are those of the "
+            f"{world} world; give a configuration with the {stage} keys"
+        )
+    return BinanceAdapter(**arguments, clock=clock)
