@@ -9,21 +9,13 @@ import pytest
 import pytest_asyncio
 
 from autotrader_lab.sandbox import Sandbox
-
-SHARED = Path(__file__).resolve().parents[3] / "shared"
+from tests.shared_data import shared
 
 
 @pytest.fixture
 def recorded() -> Callable[[str], Path]:
     """A file of the recorded data, or a skip that names it."""
-
-    def find(name: str) -> Path:
-        path = SHARED / "data" / name
-        if not path.is_file():
-            pytest.skip(f"recorded data {name} is not beside the repository (../shared/data)")
-        return path
-
-    return find
+    return shared
 
 
 @pytest_asyncio.fixture
