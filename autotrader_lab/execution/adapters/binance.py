@@ -67,8 +67,9 @@ class BinanceAdapter(CcxtAdapter):
         client_order_ids=True,
         open_orders=True,
         fills_since=True,
-        # In place and only to a smaller quantity; anything else raises OrderError before I/O.
-        amend=True,
+        # modify_order is real, but in place Binance only makes a quantity smaller (can_amend tells); the order
+        # manager takes this flag for any change, and its cancel-then-new is right for all of them.
+        amend=False,
         cancel_all=True,
         instruments=True,
         shorting=False,
@@ -243,6 +244,9 @@ class BinanceAdapter(CcxtAdapter):
             params["orderId"] = order_id
         elif since_ms:
             params["startTime"] = since_ms
+        else:
+            # Without any of them the venue gives the latest page only.
+            params["fromId"] = 0
         found: dict[int, Fill] = {}
         while True:
             raw = await self._exchange.privateGetMyTrades(params)

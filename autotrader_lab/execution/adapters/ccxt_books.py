@@ -49,6 +49,7 @@ class CcxtBooks(CcxtAccount):
         self._client_ids: dict[tuple[str, str], str] = {}
         self._symbols: dict[str, str] = {}
         self._fills_from_ns: dict[str, int] = {}
+        self._acknowledged: set[tuple[str, str]] = set()
 
     @abstractmethod
     async def _query(self, symbol: str, order_id: str, client_order_id: str) -> Order:
@@ -133,6 +134,7 @@ class CcxtBooks(CcxtAccount):
         view = self._view(snapshot.symbol, snapshot.order_id, (snapshot.client_order_id,))
         if view is None:
             return snapshot
+        self._client_ids[view.symbol, snapshot.order_id] = view.client_order_id
         return replace(
             snapshot,
             client_order_id=view.client_order_id,
@@ -194,6 +196,11 @@ class CcxtBooks(CcxtAccount):
             order_id = report.order_id if isinstance(report, Accepted) else report.fill.order_id
             self._client_ids[view.symbol, order_id] = view.client_order_id
             self._symbols[order_id] = view.symbol
+        if isinstance(report, Accepted):
+            # The answer and the stream both bring it, and every later answer implies it.
+            if (report.client_order_id, report.order_id) in self._acknowledged:
+                return
+            self._acknowledged.add((report.client_order_id, report.order_id))
         if isinstance(report, Filled):
             since_ns = self._fills_from_ns.get(view.symbol, 0)
             self._fills_from_ns[view.symbol] = max(since_ns, report.timestamp_ns)

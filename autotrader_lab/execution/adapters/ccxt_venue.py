@@ -128,6 +128,17 @@ class CcxtAdapter(CcxtBooks):
         )
         return view
 
+    def can_amend(self, order: Order, quantity: float | None = None, price: float | None = None) -> bool:
+        """Whether :meth:`modify_order` can make this change in place; no I/O."""
+        view = self._find_view(order.client_order_id or order.order_id)
+        if view is None:
+            return False
+        try:
+            self._check_amend(view, quantity, price)
+        except OrderError:
+            return False
+        return True
+
     def _check_amend(self, view: Order, quantity: float | None, price: float | None) -> Decimal:
         instrument = self.instruments.find(view.symbol)
         name = f"{self.venue}: order {view.client_order_id}"
