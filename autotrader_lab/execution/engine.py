@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from decimal import Decimal
 from typing import Any
@@ -17,18 +16,20 @@ from typing import Any
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.book import OrderBook
 from autotrader_lab.execution.guard import Guard, Level
-from autotrader_lab.execution.market_data.bars import BarBuilder
+from autotrader_lab.execution.market_data.conflation import Conflator
 from autotrader_lab.execution.market_data.feeds import Feed
 from autotrader_lab.execution.monitor import ASKING_FAILED, Monitor
 from autotrader_lab.execution.oms.latency import LatencyLog
 from autotrader_lab.execution.oms.manager import OrderManager
-from autotrader_lab.execution.resiliency import DeadLetter, ResiliencyManager
+from autotrader_lab.execution.oms.settlement import Settlement
+from autotrader_lab.execution.resiliency import DeadLetter, DeadLetters, ResiliencyManager
+from autotrader_lab.execution.resiliency.dead_letters import Settled
 from autotrader_lab.execution.risk import RiskLimits
 from autotrader_lab.execution.trader import Trader
 from autotrader_lab.journal import Journal, records
 from autotrader_lab.model.clock import NS, Clock, SystemClock
-from autotrader_lab.model.errors import StrategyError, TradingHalted
-from autotrader_lab.model.market import Bar, Book, MarketEvent, Quote, Trade
+from autotrader_lab.model.errors import StrategyError, TradingHalted, VenueUnavailable
+from autotrader_lab.model.market import Bar, MarketEvent, Quote
 from autotrader_lab.model.orders import Order, OrderSide, OrderType
 from autotrader_lab.strategy.decision import HOLD, ExecutionDecision
 
@@ -127,16 +128,15 @@ class ExecutionEngine:
             **settings,
         )
         self.oms.on_error.append(self._strategy_failed)
-        if self.resiliency is not None:
-            self.resiliency.subscribe_dead_letters(self._dead_letter)
+        self.oms.on_undelivered.append(self._undelivered)
+        self.dead_letters = self.resiliency.dead_letters if self.resiliency is not None else DeadLetters(self.clock)
+        self.dead_letters.subscribe(self._dead_letter)
+        self.settlement = Settlement(self.oms, self.dead_letters)
         adapter.subscribe_connection(self._connection_changed)
         self.guard = Guard(self.trader.desk, self.clock)
-        self.monitor = Monitor(self.trader, self.oms, self.guard, self.clock, self.resiliency)
+        self.monitor = Monitor(self.trader, self.oms, self.guard, self.clock, self.dead_letters)
         self.failure: StrategyError | None = None
-        self._quotes: dict[str, Quote | Book] = {}
-        self._trades: dict[str, Trade] = {}
-        self._bars: deque[Bar] = deque()
-        self._builders: dict[str, BarBuilder] = {}
+        self._latest = Conflator()
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sends: set[asyncio.Task[Any]] = set()
@@ -189,7 +189,7 @@ class ExecutionEngine:
         self._own(self._every(0.5, self.monitor.settle_doubt), "doubt")
         self._own(self._every(self.equity_every_s, self.monitor.mark_equity), "equity")
         self._own(self._every(self.reconcile_every_s, self.monitor.on_timer), "reconcile")
-        if self.trader.hears and "bars" in self.trader.hears:
+        if "bars" in self.trader.hears:
             self._own(self._every(min(self.bar_interval_s / 4, 1.0), self._flush_bars), "bars")
         try:
             self.trader.start()
@@ -305,23 +305,13 @@ class ExecutionEngine:
 
     async def _open_feed(self, feed: Feed) -> None:
         self.adapter.attach(feed)
-        hears = self.trader.hears
-        if "bars" in hears:
-            self._builders = {symbol: BarBuilder(symbol, self.bar_interval_s) for symbol in self.symbols}
+        interval_s = self.bar_interval_s if "bars" in self.trader.hears else None
+        self._latest = Conflator(self.symbols, interval_s)
         feed.subscribe(self._on_market)
         await feed.open(self.symbols, ("quotes", "trades"))
 
     def _on_market(self, event: MarketEvent) -> None:
-        """Keep the latest of each symbol: the strategy never works through a backlog."""
-        if isinstance(event, (Quote, Book)):
-            self._quotes[event.symbol] = event
-        elif isinstance(event, Trade):
-            self._trades[event.symbol] = event
-            builder = self._builders.get(event.symbol)
-            if builder is not None:
-                self._bars.extend(builder.on_trade(event))
-        else:
-            self._bars.append(event)
+        self._latest.add(event)
         self._wake.set()
 
     async def _loop(self) -> None:
@@ -333,11 +323,8 @@ class ExecutionEngine:
     def _turn(self) -> None:
         """Show the strategy what came since the last turn, and send what it decided."""
         taken_up_ns = self.clock.monotonic_ns()
-        quotes, self._quotes = self._quotes, {}
-        trades, self._trades = self._trades, {}
-        bars, self._bars = self._bars, deque()
         trader = self.trader
-        for event in (*quotes.values(), *trades.values(), *bars):
+        for event in self._latest.take():
             if self.failure is not None or not self.accepts_entries:
                 self._mark_only(event)
                 continue
@@ -365,9 +352,7 @@ class ExecutionEngine:
         task.add_done_callback(self._sends.discard)
 
     async def _flush_bars(self) -> None:
-        for builder in self._builders.values():
-            self._bars.extend(builder.flush(self.clock.now_ns()))
-        if self._bars:
+        if self._latest.flush(self.clock.now_ns()):
             self._wake.set()
 
     # --- looking after it -------------------------------------------------------------------------------------
@@ -410,13 +395,23 @@ class ExecutionEngine:
         self.guard.hold_back("strategy", "the strategy failed")
         self.alert("critical", "STRATEGY_FAILED", str(error))
 
-    def _dead_letter(self, letter: DeadLetter) -> None:
+    def _dead_letter(self, letter: DeadLetter, what: Settled) -> None:
         order = letter.order
-        record = records.DeadLetter(order.client_order_id, letter.reason, type(letter.error).__name__, letter.attempts)
+        record = records.DeadLetter(
+            order.client_order_id,
+            letter.reason,
+            type(letter.error).__name__,
+            letter.attempts,
+            what,  # type: ignore[arg-type]
+        )
         self.journal.append(
             records.DEAD_LETTER, record, stage=self.stage, client_order_id=order.client_order_id, symbol=order.symbol
         )
-        self.alert("warning", "DEAD_LETTER", f"{order.client_order_id}: {letter.reason}")
+        if what == "dead":
+            self.alert("warning", "DEAD_LETTER", f"{order.client_order_id}: {letter.reason}")
+
+    def _undelivered(self, order: Order, reason: str) -> None:
+        self.dead_letters.bury(order, VenueUnavailable(reason), 1)
 
     def _connection_changed(self, state: str, reason: str) -> None:
         if state == "lost":

@@ -10,7 +10,7 @@ from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.guard import Guard
 from autotrader_lab.execution.oms.manager import OrderManager
 from autotrader_lab.execution.reconcile import Difference, foreign_orders, position_drift
-from autotrader_lab.execution.resiliency import ResiliencyManager
+from autotrader_lab.execution.resiliency import DeadLetters
 from autotrader_lab.execution.trader import Trader
 from autotrader_lab.journal import records
 from autotrader_lab.model.clock import NS, Clock, to_ns
@@ -34,7 +34,7 @@ class Monitor:
     oms : OrderManager
     guard : Guard
     clock : Clock
-    resiliency : ResiliencyManager, optional
+    dead_letters : DeadLetters
 
     Attributes
     ----------
@@ -50,14 +50,14 @@ class Monitor:
         oms: OrderManager,
         guard: Guard,
         clock: Clock,
-        resiliency: ResiliencyManager | None = None,
+        dead_letters: DeadLetters,
     ) -> None:
         self._trader = trader
         self._oms = oms
         self._adapter: BaseBrokerAdapter = oms.adapter
         self._guard = guard
         self._clock = clock
-        self._resiliency = resiliency
+        self._dead_letters = dead_letters
         self.reconciled: records.Reconciliation | None = None
         self.baseline: dict[str, Decimal] = {}
 
@@ -191,7 +191,7 @@ class Monitor:
             "rejected": trader.desk.rejected,
             "unknown": in_doubt,
             "unreconciled": in_doubt + int(self.reconciled is not None and not self.reconciled.ok),
-            "dead_letters": len(self._resiliency.dead_letters) if self._resiliency is not None else 0,
+            "dead_letters": len(self._dead_letters),
             "round_trips": sum(position.round_trips for position in book.positions.values()),
         }
 

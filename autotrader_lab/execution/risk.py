@@ -162,7 +162,7 @@ class RiskGate:
         self.peak_equity = book.starting_equity
         self._sent_ns: deque[int] = deque()
         self._decisions: set[str] = set()
-        self._recent: deque[tuple[int, tuple[object, ...]]] = deque()
+        self._recent: deque[tuple[int, str, tuple[object, ...]]] = deque()
         self._day = ""
         self._day_start_equity = book.starting_equity
 
@@ -187,7 +187,7 @@ class RiskGate:
         if order.decision_id:
             self._decisions.add(order.decision_id)
         if self.limits.duplicate_window_s:
-            self._recent.append((now_ns, _shape(order)))
+            self._recent.append((now_ns, order.client_order_id, _shape(order)))
 
     def breach(self, now_ns: int) -> Denied | None:
         """Whether the session as a whole is over a limit (daily loss, drawdown); for the engine's timer."""
@@ -336,7 +336,7 @@ class RiskGate:
         window_ns = limits.duplicate_window_s * NS
         while self._recent and now_ns - self._recent[0][0] >= window_ns:
             self._recent.popleft()
-        if any(shape == _shape(order) for _, shape in self._recent):
+        if any(shape == _shape(order) for _, sent, shape in self._recent if sent != order.client_order_id):
             return self._deny(order, now_ns, "DUPLICATE_ORDER", order.quantity)
         return None
 

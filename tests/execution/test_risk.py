@@ -73,7 +73,7 @@ def halted(state: TradingState) -> RiskGate:
 
 def after_order() -> RiskGate:
     risk = gate()
-    risk.passed(order(decision_id="d1"), NOW)
+    risk.passed(order(decision_id="d1", client_order_id="before"), NOW)
     return risk
 
 
@@ -169,6 +169,7 @@ def test_a_sound_order_passes() -> None:
 
 EXITS = [case for case in CASES if case[0] in {
     "DUPLICATE_ORDER", "QUANTITY_OVER_LIMIT", "NOTIONAL_OVER_LIMIT", "POSITION_OVER_LIMIT", "GROSS_EXPOSURE_OVER_LIMIT",
+    risk = RiskConfig(max_daily_loss=500, max_gross_exposure=7_000, max_position_per_symbol={SYMBOL: 2})
     "TOO_MANY_OPEN_ORDERS", "ORDER_RATE_OVER_LIMIT", "DAILY_LOSS_OVER_LIMIT", "DRAWDOWN_OVER_LIMIT", "STALE_MARKET_DATA",
     "CLOCK_SKEW", "REDUCING_ONLY",
 }]  # fmt: skip

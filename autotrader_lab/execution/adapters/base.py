@@ -194,11 +194,15 @@ class BaseBrokerAdapter(ABC):
             await self.cancel_order(order.order_id or order.client_order_id)
         return len(working)
 
+    def can_amend(self, order: Order, quantity: float | None = None, price: float | None = None) -> bool:
+        """Whether :meth:`modify_order` can make this very change in place; no I/O."""
+        return self.capabilities.amend
+
     def adopt(self, order: Order) -> None:
         """Take over an order that an earlier process sent, so that its reports are understood here."""
         self.orders[order.client_order_id or order.order_id] = order.copy()
 
-    def attach(self, feed: Feed) -> None:
+    def attach(self, feed: Feed) -> None:  # noqa: B027 - a real venue has nothing to do here
         """Take market data from `feed`; only a simulated venue needs it, a real one has its own."""
 
     def feed(self) -> Feed | None:

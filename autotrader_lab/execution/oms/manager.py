@@ -71,6 +71,8 @@ class OrderManager:
     ----------
     on_error : list of callable
         Called with an error that came up while a report was handled (a strategy that raised, an illegal transition).
+    on_undelivered : list of callable
+        Called with (order, reason) when an order is given up that provably never reached the venue.
     """
 
     def __init__(
@@ -95,11 +97,12 @@ class OrderManager:
         self.fresh_s = fresh_s
         self.order_timeout_seconds = order_timeout_seconds
         self.on_error: list[Callable[[Exception], None]] = []
+        self.on_undelivered: list[Callable[[Order, str], None]] = []
         self._submit: Submit = submit if submit is not None else adapter.submit_order
         self._latency = latency
         self._seen_absent_ns: dict[str, int] = {}
         if adapter.capabilities.reports:
-            adapter.subscribe_reports(self._take_report)
+            adapter.subscribe_reports(self.take)
         else:
             adapter.subscribe_fills(self._handle_fill)
 
@@ -193,6 +196,13 @@ class OrderManager:
         await self._transmit(order)
         return order
 
+    async def send_again(self, order: Order) -> Order:
+        """Put an order in doubt on the wire again, under the same client id; only after the venue said it has none."""
+        if not self._still_allowed(order, self.clock.now_ns()):
+            raise OrderError(f"order {order.client_order_id}: the risk gate does not let it go again")
+        await self._transmit(order)
+        return order
+
     async def _transmit(self, order: Order) -> None:
         client_id = order.client_order_id
         if self._latency is not None:
@@ -274,7 +284,7 @@ class OrderManager:
         target = exact(quantity if quantity is not None else order.quantity, "quantity")
         if target <= 0:
             raise OrderError(f"order {order_id}: quantity {quantity} must be positive; to end it use cancel_order")
-        if self.adapter.capabilities.amend:
+        if self.adapter.can_amend(order, float(target), price):
             view = await self.adapter.modify_order(order.order_id or order.client_order_id, float(target), price)
             amended = Amended(order.client_order_id, self.clock.now_ns(), float(target), price, view.order_id)
             self._on_report(amended)
@@ -282,7 +292,7 @@ class OrderManager:
         await self.cancel_order(order_id)
         if self.adapter.capabilities.fills_since:
             await self.learn(order)  # a fill that raced the cancel counts against what is left
-        if order.is_open:
+        if order.client_order_id in self.book.open:
             raise OrderError(f"order {order_id}: its cancel is not confirmed, so nothing new was sent; try again")
         left = target - exact(order.filled_quantity)
         instrument = self._instruments().find(order.symbol)
@@ -334,7 +344,8 @@ class OrderManager:
 
     # --- what comes back --------------------------------------------------------------------------------------
 
-    def _take_report(self, report: Report) -> None:
+    def take(self, report: Report) -> None:
+        """Take a report: from the adapter, or what a person found out."""
         self._on_report(report)
 
     def _on_report(self, report: Report) -> list[Change]:
@@ -414,11 +425,16 @@ class OrderManager:
 
     async def _resend_or_give_up(self, order: Order, now_ns: int) -> None:
         age_s = (now_ns - to_ns(order.created_at)) / NS if order.created_at else float("inf")
-        if age_s <= self.fresh_s and self._still_allowed(order, now_ns):
+        if age_s > self.fresh_s:
+            reason = f"the venue never got it, and {age_s:.1f} s after the decision it is stale"
+        elif not self._still_allowed(order, now_ns):
+            reason = "the venue never got it, and the risk gate does not let it go again"
+        else:
             await self._transmit(order)
             return
-        reason = f"the venue never got it, and {age_s:.1f} s after the decision it is stale"
         self._on_report(Rejected(order.client_order_id, now_ns, reason, "NEVER_ARRIVED"))
+        for callback in self.on_undelivered:
+            callback(order, reason)
 
     def _still_allowed(self, order: Order, now_ns: int) -> bool:
         again = order.copy()

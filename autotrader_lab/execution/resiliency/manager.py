@@ -8,39 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.resiliency.breaker import BreakerState, CircuitBreaker
+from autotrader_lab.execution.resiliency.dead_letters import DeadLetters
 from autotrader_lab.model.clock import Clock, SystemClock
 from autotrader_lab.model.errors import NotConnected, OutcomeUnknown, RateLimited, VenueUnavailable
 from autotrader_lab.model.orders import Order, OrderStatus
 
-__all__ = ["DeadLetter", "ResiliencyManager"]
-
-
-@dataclass(slots=True)
-class DeadLetter:
-    """An order that could not be delivered, for a person to decide about.
-
-    Attributes
-    ----------
-    reason : str
-        The last error, in words.
-    attempts : int
-        How often it was tried.
-    at : datetime
-        When it was given up, UTC.
-    """
-
-    order: Order
-    error: Exception
-    reason: str
-    attempts: int
-    at: datetime
+__all__ = ["ResiliencyManager"]
 
 
 class ResiliencyManager:
@@ -66,7 +44,7 @@ class ResiliencyManager:
 
     Attributes
     ----------
-    dead_letters : list of DeadLetter
+    dead_letters : DeadLetters
     last_failure : datetime or None
     """
 
@@ -91,11 +69,10 @@ class ResiliencyManager:
         self.enable_dlq = enable_dlq
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.breaker = CircuitBreaker(self.clock, circuit_breaker_threshold, breaker_rest_s)
-        self.dead_letters: list[DeadLetter] = []
+        self.dead_letters = DeadLetters(self.clock)
         self.last_failure: datetime | None = None
         self._random = random.Random(seed)
         self._reconnecting = asyncio.Lock()
-        self._on_dead_letter: list[Callable[[DeadLetter], None]] = []
         self._counts = {"attempts": 0, "successes": 0, "failures": 0, "retries": 0, "in_doubt": 0}
 
     @property
@@ -112,10 +89,6 @@ class ResiliencyManager:
     def dead_letter_queue(self) -> list[tuple[Order, Exception]]:
         """The dead letters as the specification shows them: (order, error)."""
         return [(letter.order, letter.error) for letter in self.dead_letters]
-
-    def subscribe_dead_letters(self, callback: Callable[[DeadLetter], None]) -> None:
-        """Call `callback` with each new dead letter."""
-        self._on_dead_letter.append(callback)
 
     async def submit_order_with_retry(self, order: Order) -> Order:
         """Submit, repeating only what certainly never left.
@@ -180,14 +153,14 @@ class ResiliencyManager:
     async def process_dead_letter_queue(self) -> list[Order]:
         """Try the dead letters again; what fails again stays. Returns the orders that were delivered.
 
-        Whoever keeps an order book lets the risk gate judge each anew first: see ``OrderManager.reprocess``.
+        With an order book, :meth:`Settlement.reprocess` lets the risk gate judge each anew first.
         """
         delivered = []
-        for letter in list(self.dead_letters):
+        for letter in self.dead_letters:
             if self.adapter.capabilities.client_order_ids and letter.order.client_order_id:
                 try:
                     if await self.adapter.find_order(letter.order.client_order_id, letter.order.symbol) is not None:
-                        self.dead_letters.remove(letter)
+                        self.dead_letters.settle(letter, "adopted")
                         continue
                 except VenueUnavailable as error:
                     letter.reason = str(error)
@@ -197,7 +170,7 @@ class ResiliencyManager:
             except (VenueUnavailable, NotConnected, ConnectionRefusedError) as error:
                 letter.error, letter.reason, letter.attempts = error, str(error), letter.attempts + 1
             else:
-                self.dead_letters.remove(letter)
+                self.dead_letters.settle(letter, "resubmitted")
         return delivered
 
     def get_failure_stats(self) -> dict[str, Any]:
@@ -219,8 +192,4 @@ class ResiliencyManager:
     def _bury(self, order: Order, error: Exception, attempts: int) -> None:
         if not self.enable_dlq or order.status is OrderStatus.REJECTED:
             return
-        self.dead_letters = [letter for letter in self.dead_letters if letter.order is not order]
-        letter = DeadLetter(order, error, f"{type(error).__name__}: {error}", attempts, self.clock.now())
-        self.dead_letters.append(letter)
-        for callback in self._on_dead_letter:
-            callback(letter)
+        self.dead_letters.bury(order, error, attempts)
