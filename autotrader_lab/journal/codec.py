@@ -71,9 +71,7 @@ def encode(kind: str, record: Any) -> str:
             # begins with our own sign must not be taken for it.
             if (b"null" in raw and _has_special(record)) or b'"$' in raw:
                 raw = _encoder.encode(_mark(to_plain(record)))
-        except TypeError as error:
-            if "Only dicts with" not in str(error):
-                raise
+        except TypeError:  # a key that is no text, or something that is refused below in its turn
             raw = _encoder.encode(_mark(to_plain(record)))
         return raw.decode()
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -82,7 +80,26 @@ def encode(kind: str, record: Any) -> str:
 
 def to_plain(record: Any) -> Any:
     """`record` as dicts, lists, text and numbers; NaN, infinities and tuple keys kept."""
-    return msgspec.to_builtins(record, enc_hook=_foreign)
+    if record is None or isinstance(record, (str, bool, int, float)):
+        return record
+    if isinstance(record, dict):
+        return {_plain_key(key): to_plain(item) for key, item in record.items()}
+    if isinstance(record, (list, tuple, set, frozenset)):
+        return [to_plain(item) for item in record]
+    if isinstance(record, msgspec.Struct):
+        config = record.__struct_config__
+        tagged = {} if config.tag is None else {config.tag_field: config.tag}
+        return tagged | {name: to_plain(getattr(record, name)) for name in record.__struct_fields__}
+    if dataclasses.is_dataclass(record) and not isinstance(record, type):
+        return {field.name: to_plain(getattr(record, field.name)) for field in dataclasses.fields(record)}
+    try:
+        return msgspec.to_builtins(record)
+    except TypeError:
+        return to_plain(_foreign(record))
+
+
+def _plain_key(key: Any) -> Any:
+    return tuple(_plain_key(item) for item in key) if isinstance(key, tuple) else to_plain(key)
 
 
 def decode(raw: str, wanted: Any = Any) -> Any:
@@ -117,9 +134,9 @@ def _decoder(wanted: Any) -> msgspec.json.Decoder[Any]:
 def _has_special(value: Any) -> bool:
     """Whether a NaN or an infinity is anywhere in `value`."""
     cls: Any = type(value)
-    if cls is float:
+    if isinstance(value, float):
         return not math.isfinite(value)
-    if cls in _PLAIN_TYPES or isinstance(value, Enum):
+    if cls in _PLAIN_TYPES or isinstance(value, (str, int, Enum)):
         return False
     if cls is dict:
         return any(_has_special(item) for item in value.values()) or any(_has_special(key) for key in value)

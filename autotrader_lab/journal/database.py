@@ -66,9 +66,9 @@ class DatabaseJournal(Journal):
                 "write postgresql+psycopg://user:password@host/database, or a file's path"
             ) from error
         except ModuleNotFoundError as error:
+            install = "'autotrader-lab[postgres]'" if target.get_backend_name() == "postgresql" else error.name
             raise JournalError(
-                f"{self.target}: the database driver {error.name!r} is not installed; "
-                "pip install 'autotrader-lab[postgres]'"
+                f"{self.target}: the database driver {error.name!r} is not installed; pip install {install}"
             ) from error
         self._lock = threading.Lock()
         self._connection: Connection | None = None
@@ -76,16 +76,18 @@ class DatabaseJournal(Journal):
             if not read_only:
                 self._prepare()
             found = read_version(self._engine)
+            problem = "there is no journal here yet; start a session" if found is None else version_problem(found)
+            if problem:
+                raise JournalError(f"{self.target}: {problem}")
         except SQLAlchemyError as error:
             self._engine.dispose()
             raise JournalError(
                 f"{self.target}: the database cannot be used ({_cause(error)}); "
                 "check that it runs, and its address and rights"
             ) from error
-        problem = "there is no journal here yet; start a session" if found is None else version_problem(found)
-        if problem:
+        except JournalError:
             self._engine.dispose()
-            raise JournalError(f"{self.target}: {problem}")
+            raise
 
     def last_seq(self) -> int:
         try:

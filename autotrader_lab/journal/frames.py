@@ -296,4 +296,7 @@ def _frame(rows: list[dict[str, Any]], columns: dict[str, str], index: str) -> p
             data[name] = pd.Series(pd.to_datetime(values, utc=True), dtype=TIME)
         else:
             data[name] = pd.Series(values, dtype=dtype)
-    return pd.DataFrame(data).set_index(index)
+    frame = pd.DataFrame(data).set_index(index)
+    if columns[index] != TIME:
+        frame.index = pd.Index(frame.index, dtype=columns[index], name=index)
+    return frame

@@ -66,10 +66,11 @@ class SqliteJournal(Journal):
     def close(self) -> None:
         self._closed = True
         with self._lock:
-            if hasattr(self, "_writer"):
-                self._writer.close()
+            # readers first: only the last connection to go, and only one that may write, folds the WAL into the file
             if hasattr(self, "_engine"):
                 self._engine.dispose()
+            if hasattr(self, "_writer"):
+                self._writer.close()
 
     def _write(self, row: Row) -> int:
         with self._lock:
