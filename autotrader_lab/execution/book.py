@@ -244,6 +244,6 @@ class OrderBook:
         for order in orders:
             self.add(order)
         for fill in fills:
-            order = self.find(fill.client_order_id or fill.order_id)
-            if order is not None:
-                self._book(order, fill)
+            filled = self.find(fill.client_order_id or fill.order_id)
+            if filled is not None:
+                self._book(filled, fill)
