@@ -47,8 +47,6 @@ class SandboxProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
 
     def __enter__(self) -> Self:
         return self
@@ -111,7 +109,9 @@ def start_sandbox(
             stderr=complaints,
             start_new_session=True,
         )
-        line = _first_line(process, timeout_s)
+        assert process.stdout is not None, "stdout is a pipe"
+        with process.stdout as output:
+            line = _first_line(output.fileno(), timeout_s)
         if line:
             return SandboxProcess(process, json.loads(line))
         process.kill()
@@ -121,9 +121,7 @@ def start_sandbox(
     raise RuntimeError(f"the sandbox was not ready within {timeout_s:g} s (exit code {process.returncode}): {said}")
 
 
-def _first_line(process: subprocess.Popen[bytes], timeout_s: float) -> bytes:
-    assert process.stdout is not None, "stdout is a pipe"
-    descriptor = process.stdout.fileno()
+def _first_line(descriptor: int, timeout_s: float) -> bytes:
     text = b""
     while not text.endswith(b"\n"):
         ready, _, _ = select.select([descriptor], [], [], timeout_s)

@@ -211,11 +211,14 @@ class Tape:
         folded = list(_fold(source, interval))
         return list(_without_gaps(folded, interval, now_ms))
 
-    def candle(self, interval: str, now_ms: int) -> Candle | None:
-        """The running candle of an interval, or None before the first trade."""
-        start_ms = interval_start(now_ms, interval)
+    def candle(self, interval: str, at_ms: int) -> Candle | None:
+        """The candle of an interval that holds `at_ms`, or None before the first trade."""
+        start_ms = interval_start(at_ms, interval)
+        end_ms = interval_end(start_ms, interval)
         current: Candle | None = None
         for piece in reversed(self.seconds if interval == "1s" else self.minutes):
+            if piece.open_ms >= end_ms:
+                continue
             if piece.open_ms < start_ms:
                 if current is None:
                     flat = piece.close

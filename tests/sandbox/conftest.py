@@ -7,9 +7,9 @@ from typing import Any
 import ccxt.pro
 import pytest
 import pytest_asyncio
+from shared_data import shared
 
 from autotrader_lab.sandbox import Sandbox
-from tests.shared_data import shared
 
 
 @pytest.fixture

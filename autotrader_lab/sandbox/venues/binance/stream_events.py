@@ -88,10 +88,10 @@ def partial_depth(world: World, symbol: str, count: int) -> Json:
     }
 
 
-def kline(world: World, symbol: str, interval: str) -> Json | None:
-    """``<symbol>@kline_<interval>``."""
+def kline(world: World, symbol: str, interval: str, at_ms: int) -> Json | None:
+    """``<symbol>@kline_<interval>``, of the candle that holds `at_ms`."""
     now_ms = world.now_ms()
-    candle = world.tapes[symbol].candle(interval, now_ms)
+    candle = world.tapes[symbol].candle(interval, at_ms)
     if candle is None:
         return None
     end_ms = interval_end(candle.open_ms, interval)

@@ -12,7 +12,7 @@ from aiohttp import WSMsgType, web
 
 from autotrader_lab.sandbox.orders import Side, TradeEvent
 from autotrader_lab.sandbox.settlement import Event
-from autotrader_lab.sandbox.tape import INTERVALS_MS
+from autotrader_lab.sandbox.tape import INTERVALS_MS, interval_start
 from autotrader_lab.sandbox.venues.binance import stream_events
 from autotrader_lab.sandbox.venues.binance.api import Api
 from autotrader_lab.sandbox.venues.binance.channel import Channel, serve
@@ -64,6 +64,7 @@ class Streams:
         self._by_name: dict[str, set[_Reader]] = {}
         self._changes: dict[tuple[str, str], _Changes] = {}
         self._tops: dict[str, tuple[int, int, int, int]] = {}
+        self._klines: dict[str, int] = {}
         self._aggregates: dict[str, int] = dict.fromkeys(self._world.tapes, 0)
         for symbol, book in self._world.exchange.books.items():
             for speed in ("", "@100ms"):
@@ -144,6 +145,7 @@ class Streams:
                 listening.discard(reader)
                 if not listening:
                     del self._by_name[name]
+                    self._klines.pop(name, None)
 
     def _send(self, name: str, make: Callable[..., Json | list[Json] | None], *arguments: Any) -> None:
         readers = self._by_name.get(name)
@@ -227,11 +229,20 @@ class Streams:
             if found["levels"] and (slow or fast):
                 self._send(name, stream_events.partial_depth, self._world, symbol, int(found["levels"]))
             elif slow and found["interval"] in INTERVALS_MS:
-                self._send(name, stream_events.kline, self._world, symbol, found["interval"])
+                self._send_kline(name, symbol, found["interval"], now_ms)
             elif slow and found["kind"] in ("ticker", "miniTicker"):
                 self._send(name, stream_events.ticker, self._api, symbol, found["kind"] == "miniTicker")
             elif slow and found["kind"] == "avgPrice":
                 self._send(name, stream_events.average_price, self._api, symbol)
+
+    def _send_kline(self, name: str, symbol: str, interval: str, now_ms: int) -> None:
+        """The running candle, and once more, closed, the one before when it has just ended."""
+        open_ms = interval_start(now_ms, interval)
+        before_ms = self._klines.get(name, open_ms)
+        self._klines[name] = open_ms
+        if before_ms != open_ms:
+            self._send(name, stream_events.kline, self._world, symbol, interval, before_ms)
+        self._send(name, stream_events.kline, self._world, symbol, interval, now_ms)
 
     def _all_tickers(self, mini: bool) -> list[Json]:
         return [stream_events.ticker(self._api, symbol, mini) for symbol in self._world.tapes]
