@@ -14,11 +14,13 @@ import msgspec
 from aiohttp import web
 
 from autotrader_lab.sandbox.books import dump_books
+from autotrader_lab.sandbox.instruments import new_secret
 from autotrader_lab.sandbox.market import MarketDriver
 from autotrader_lab.sandbox.orders import Refused, Side
 from autotrader_lab.sandbox.units import parse_e8, text_e8
+from autotrader_lab.sandbox.venues.binance.auth import read_public_key
 from autotrader_lab.sandbox.venues.binance.venue import BinanceVenue
-from autotrader_lab.sandbox.world import World
+from autotrader_lab.sandbox.world import ApiKey, World
 
 __all__ = ["Control"]
 
@@ -68,6 +70,7 @@ class Control:
             ("/resume", self._resume),
             ("/advance", self._advance),
             ("/disconnect", self._disconnect),
+            ("/key", self._key),
         ):
             app.router.add_post(path, self._wrapped(action))
         return app
@@ -129,6 +132,15 @@ class Control:
                 change = wanted - account.free.get(body["asset"], 0)
                 world.exchange.deposit(account.name, body["asset"], change, world.now_ms())
         return {"asset": body["asset"], "free": text_e8(wanted)}
+
+    def _key(self, body: Json) -> Json:
+        """Register an Ed25519 public key (PEM) for a world's customer, as one does on the venue's site."""
+        world = self._worlds[body["world"]]
+        read_public_key(body["public_key"])
+        account = next(iter(world.exchange.accounts))
+        key = ApiKey(new_secret(None), "", account, body["public_key"])
+        world.keys[key.key] = key
+        return {"api_key": key.key}
 
     def _price(self, body: Json) -> Json:
         """Move the whole outside market to a price: it trades there, and its book stands around it."""

@@ -20,11 +20,15 @@ __all__ = ["ApiKey", "World"]
 
 
 class ApiKey(msgspec.Struct, frozen=True):
-    """A customer's key pair and the account it opens."""
+    """A customer's key and the account it opens.
+
+    `secret` is shared for HMAC keys; for Ed25519 keys there is none, only the customer's `public_key` (PEM).
+    """
 
     key: str
     secret: str
     account: str
+    public_key: str = ""
 
     def __repr__(self) -> str:
         return f"ApiKey({self.key[:4]}…, account={self.account!r})"

@@ -87,7 +87,7 @@ async def test_user_data_arrives_in_order(box: Sandbox, connect: Connect) -> Non
             seen.append(("balance", (await client.watch_balance())["USDT"]["used"]))
 
     loops = [asyncio.create_task(loop()) for loop in (orders, trades, balances)]
-    while not box.venues["testnet"].websocket_api.subscriber_count:  # noqa: ASYNC110 - the server tells nobody
+    while not box.venues["testnet"].websocket_api.subscriber_count:
         await asyncio.sleep(0.01)
     best = (await client.fetch_order_book(SYMBOL))["bids"][0][0]
     price = round(best - 100, 2)

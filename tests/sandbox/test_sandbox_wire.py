@@ -1,18 +1,23 @@
 """The wire itself: signatures, times, parameters, filters, limits and answers, in the venue's own words."""
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import json
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from autotrader_lab.model.clock import SimulatedClock
 from autotrader_lab.sandbox import Sandbox
 from autotrader_lab.sandbox.venues.binance.calls import Answer
 from autotrader_lab.sandbox.venues.binance.hooks import Hooks, RequestInfo
@@ -444,3 +449,51 @@ async def test_the_seam_can_lose_an_answer_after_the_exchange_has_acted() -> Non
             message = await asyncio.wait_for(raw.receive(), 5)
             assert message.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.ERROR)
         assert len((await wire.signed("GET", "/api/v3/openOrders"))[1]) == 2
+
+
+async def test_an_ed25519_session_logs_on_once(wire: Wire, box: Sandbox) -> None:
+    private = Ed25519PrivateKey.generate()
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    control = box.addresses["control"]
+    async with wire.session.post(
+        f"{control['url']}/key",
+        json={"world": "testnet", "public_key": public},
+        headers={"X-Sandbox-Token": control["token"]},
+    ) as response:
+        key = (await response.json())["api_key"]
+    async with wire.session.ws_connect(f"{wire.entry['ws']}/ws-api/v3") as raw:
+        socket = Socket(raw)
+        stamp = now_ms()
+        signature = base64.b64encode(private.sign(f"apiKey={key}&timestamp={stamp}".encode())).decode()
+        wrong = await socket.call("session.logon", {"apiKey": key, "timestamp": stamp + 1, "signature": signature})
+        assert wrong["error"]["code"] == -1022
+        logon = await socket.call("session.logon", {"apiKey": key, "timestamp": stamp, "signature": signature})
+        assert logon["result"]["apiKey"] == key
+        assert (await socket.call("userDataStream.subscribe"))["result"] == {"subscriptionId": 0}
+        placed = await socket.call("order.place", {**LIMIT, "timestamp": now_ms()})
+        assert placed["result"]["status"] == "NEW"
+        assert {row["event"]["e"] for row in socket.other} == {"executionReport", "outboundAccountPosition"}
+        assert (await socket.call("session.logout"))["result"]["apiKey"] is None
+        assert (await socket.call("account.status", {"timestamp": now_ms()}))["error"]["code"] == -2014
+
+
+async def test_a_candle_is_streamed_once_more_when_it_has_closed() -> None:
+    clock = SimulatedClock(datetime(2026, 1, 1, 12, 0, 30, tzinfo=UTC))
+    async with Sandbox(seed=1, speed=0, clock=clock) as box, aiohttp.ClientSession() as http:
+        entry = box.addresses["binance"]
+        async with http.ws_connect(f"{entry['ws']}/ws/{S.lower()}@kline_1m") as raw:
+            socket = Socket(raw)
+            streams = box.venues["testnet"].streams
+            box.driver.advance(5)
+            streams.tick(slow=True)
+            running = (await socket.next())["k"]
+            await clock.advance(40)
+            streams.tick(slow=True)
+            closed = running
+            while not closed["x"]:
+                closed = (await socket.next())["k"]
+            following = (await socket.next())["k"]
+        assert not running["x"]
+        assert (closed["t"], closed["c"], closed["n"]) == (running["t"], running["c"], running["n"])
+        assert (following["t"], following["x"], following["n"]) == (running["t"] + 60_000, False, 0)
+        assert following["o"] == closed["c"]

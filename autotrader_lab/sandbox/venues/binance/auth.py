@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from autotrader_lab.sandbox.venues.binance.errors import ApiError
 from autotrader_lab.sandbox.venues.binance.params import Params
 from autotrader_lab.sandbox.world import ApiKey
 
-__all__ = ["check_signature", "check_time", "find_key"]
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+__all__ = ["check_signature", "check_time", "find_key", "read_public_key"]
 
 DEFAULT_WINDOW_MS = 5_000
 LONGEST_WINDOW_MS = 60_000
@@ -34,7 +40,7 @@ def find_key(keys: Mapping[str, ApiKey], presented: str | None) -> ApiKey:
 
 
 def check_signature(key: ApiKey, payload: str, signature: str | None) -> None:
-    """Compare an HMAC-SHA256 signature over the payload as sent.
+    """Check the signature over the payload as sent: HMAC-SHA256, or Ed25519 for keys of that kind.
 
     Raises
     ------
@@ -43,9 +49,40 @@ def check_signature(key: ApiKey, payload: str, signature: str | None) -> None:
     """
     if not signature:
         raise ApiError(-1102, "Mandatory parameter 'signature' was not sent, was empty/null, or malformed.")
-    expected = hmac.new(key.secret.encode(), payload.encode(), hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(expected, signature.lower()):
+    if key.public_key:
+        is_right = _is_ed25519(key.public_key, payload, signature)
+    else:
+        expected = hmac.new(key.secret.encode(), payload.encode(), hashlib.sha256).hexdigest()
+        is_right = hmac.compare_digest(expected.encode(), signature.lower().encode())
+    if not is_right:
         raise ApiError(-1022, "Signature for this request is not valid.")
+
+
+def _is_ed25519(public_key: str, payload: str, signature: str) -> bool:
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        read_public_key(public_key).verify(base64.b64decode(signature, validate=True), payload.encode())
+    except (InvalidSignature, binascii.Error):
+        return False
+    return True
+
+
+def read_public_key(text: str) -> Ed25519PublicKey:
+    """An Ed25519 public key from PEM.
+
+    Raises
+    ------
+    ValueError
+        If it is not one.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    key = load_pem_public_key(text.encode())
+    if not isinstance(key, Ed25519PublicKey):
+        raise ValueError(f"the public key is a {type(key).__name__}; give an Ed25519 key in PEM")
+    return key
 
 
 def check_time(params: Params, now_ms: int) -> None:

@@ -29,8 +29,10 @@ ANSWERS = "ws-api"
 class _Session:
     """One connection to the WebSocket API."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, connected_ms: int) -> None:
         self.channel = channel
+        self.connected_ms = connected_ms
+        self.authorized_ms: int | None = None
         self.account: Account | None = None
         self.api_key: str | None = None
         self.subscriptions: dict[int, str] = {}
@@ -72,7 +74,8 @@ class WebSocketApi:
         """Serve one connection."""
         socket = web.WebSocketResponse(heartbeat=20, max_msg_size=2**20)
         await socket.prepare(request)
-        session = _Session(Channel(socket, self._api.hooks, self._api.world.name, request.transport))
+        channel = Channel(socket, self._api.hooks, self._api.world.name, request.transport)
+        session = _Session(channel, self._api.world.now_ms())
         self._sessions.add(session)
         try:
             await serve(session.channel, "ws-api", self._read(session))
@@ -133,14 +136,22 @@ class WebSocketApi:
     # Sessions and subscriptions
 
     def _logon(self, session: _Session, params: Params, credentials: Credentials) -> Json:
-        find_key(self._api.world.keys, credentials.api_key)
-        raise ApiError(-4056, "HMAC_SHA256 API key is not supported.")
+        key = find_key(self._api.world.keys, credentials.api_key)
+        if not key.public_key:
+            raise ApiError(-4056, "HMAC_SHA256 API key is not supported.")
+        session.account = self._api.identify(params, credentials, Access.SIGNED)
+        session.api_key, session.authorized_ms = key.key, self._api.world.now_ms()
+        return self._session_status(session, params, credentials)
+
+    def _logout(self, session: _Session, params: Params, credentials: Credentials) -> Json:
+        session.account = session.api_key = session.authorized_ms = None
+        return self._session_status(session, params, credentials)
 
     def _session_status(self, session: _Session, params: Params, credentials: Credentials) -> Json:
         return {
             "apiKey": session.api_key,
-            "authorizedSince": None,
-            "connectedSince": None,
+            "authorizedSince": session.authorized_ms,
+            "connectedSince": session.connected_ms,
             "returnRateLimits": True,
             "serverTime": self._api.world.now_ms(),
             "userDataStream": bool(session.subscriptions),
@@ -149,17 +160,20 @@ class WebSocketApi:
     def _subscribe_signed(self, session: _Session, params: Params, credentials: Credentials) -> Json:
         account = self._api.identify(params, credentials, Access.SIGNED)
         assert account is not None, "signed access has an account"
+        return self._add_subscription(session, account)
+
+    def _subscribe(self, session: _Session, params: Params, credentials: Credentials) -> Json:
+        if session.account is None:
+            raise ApiError(-1002, "You are not authorized to execute this request.", 401)
+        return self._add_subscription(session, session.account)
+
+    def _add_subscription(self, session: _Session, account: Account) -> Json:
         if account.name in session.subscriptions.values():
             raise ApiError(-2035, "User Data Stream subscription already active.")
         number = session.next_subscription
         session.next_subscription += 1
         session.subscriptions[number] = account.name
         return {"subscriptionId": number}
-
-    def _subscribe(self, session: _Session, params: Params, credentials: Credentials) -> Json:
-        if session.account is None:
-            raise ApiError(-1002, "You are not authorized to execute this request.", 401)
-        return self._subscribe_signed(session, params, credentials)
 
     def _unsubscribe(self, session: _Session, params: Params, credentials: Credentials) -> Json:
         number = params.integer("subscriptionId")
@@ -189,6 +203,7 @@ class WebSocketApi:
 
 _OWN = {
     "session.logon": "_logon",
+    "session.logout": "_logout",
     "session.status": "_session_status",
     "session.subscriptions": "_subscriptions",
     "userDataStream.subscribe.signature": "_subscribe_signed",
