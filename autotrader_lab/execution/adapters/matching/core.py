@@ -120,6 +120,7 @@ class PaperMatching(Desk):
         Parameters
         ----------
         event : Quote, Trade, Bar or Book
+            The same bar handed over once more changes nothing.
         now_ns : int, optional
             When it is known here; the event's own time if 0. Reports carry it.
         """
@@ -135,11 +136,12 @@ class PaperMatching(Desk):
             # A bar covers the time before it is over: an order whose day ends with it still meets it.
             self.expire_day_orders(now_ns - 1 if isinstance(event, Bar) else now_ns)
             self.now_ns = now_ns
+        told_before = market.bar is event
         market.note(event)
         if market.orders:
             if not isinstance(event, Bar):
                 match_live(self, market, event)
-            elif not market.live:
+            elif not market.live and not told_before:
                 match_bar(self, market, event)
         self._arrive_until(self.now_ns)
         self.expire_day_orders(self.now_ns)

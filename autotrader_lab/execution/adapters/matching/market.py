@@ -249,5 +249,5 @@ def _on_lot_grid(instrument: Instrument, quantity: float) -> Decimal:
 
 
 def by_priority(orders: Iterable[Working]) -> list[Working]:
-    """Orders as a venue serves them: best price first, then who came first."""
-    return sorted(orders, key=lambda order: (-order.sign * order.limit_f, order.sequence))
+    """Orders as a venue serves them: at any price first, then best price, then who came first."""
+    return sorted(orders, key=lambda order: (order.limit is not None, -order.sign * order.limit_f, order.sequence))
