@@ -52,22 +52,29 @@ class Ledger:
     ----------
     book : OrderBook
         The books that the changes come from.
+    data : MarketData
+        What is replayed.
     session, stage : str
-        Where they are kept, for the frames.
+        Where the books are kept, for the frames.
     """
 
-    def __init__(self, book: OrderBook, session: str = "", stage: str = "") -> None:
+    def __init__(self, book: OrderBook, data: MarketData, session: str = "", stage: str = "") -> None:
         self.fills: list[Fill] = []
         self.booked: list[Booked] = []
         self.origins: list[Origin] = []
         self._book = book
+        self._data = data
         self._place = (session, stage)
         self._steps: dict[str, _Steps] = {}
+        self._marks_of: dict[str, FloatArray] = {}
+        self._peak = book.starting_equity
+        self._peak_row = 0
 
     def note(self, row: int, change: Change) -> None:
         """Take a change of the books that happened at `row`; all but fills are passed over."""
         if change.booked is None or not isinstance(change.report, Filled):
             return
+        self.peak(row)
         fill = change.report.fill
         self.fills.append(fill)
         self.booked.append(change.booked)
@@ -81,6 +88,24 @@ class Ledger:
         # Times the multiplier: what a move of the mark by one is worth.
         steps.quantity.append(float(position.quantity * position.instrument.multiplier))
 
+    def peak(self, until: int) -> float:
+        """The highest equity after any row before `until`; to be asked with rows that never fall."""
+        if until > self._peak_row:
+            rest, moving = self._book.starting_equity, []
+            for symbol, steps in self._steps.items():
+                rest += steps.realised[-1] - steps.fees[-1] - steps.open_cost[-1]
+                if steps.quantity[-1]:
+                    moving.append(steps.quantity[-1] * self._marks(symbol)[self._peak_row : until])
+            self._peak = max(self._peak, rest + (float(np.sum(moving, axis=0).max()) if moving else 0.0))
+            self._peak_row = until
+        return self._peak
+
+    def _marks(self, symbol: str) -> FloatArray:
+        if symbol not in self._marks_of:
+            number = self._data.symbols.index(symbol)
+            self._marks_of[symbol] = _marks(self._data, number, len(self._data))
+        return self._marks_of[symbol]
+
     def order_origins(self) -> dict[str, Origin]:
         """Where each order of the books comes from."""
         return {
@@ -88,8 +113,9 @@ class Ledger:
             for key, order in self._book.orders.items()
         }
 
-    def accounts(self, data: MarketData, rows: int) -> Accounts:
+    def accounts(self, rows: int) -> Accounts:
         """The accounts after each of the first `rows` rows."""
+        data = self._data
         realised, unrealised, fees = np.zeros(rows), np.zeros(rows), np.zeros(rows)
         holding = np.zeros(rows, dtype=np.bool_)
         for number, symbol in enumerate(data.symbols):

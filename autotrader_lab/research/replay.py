@@ -123,16 +123,19 @@ def replay(
     quote = listed.find(loaded.symbols[0]).quote
     running = _copy(strategy) if copy else strategy
     clock = SimulatedClock(int(loaded.timestamps_ns[0]))
+    book = journal if journal is not None else _Decisions("replay", clock)
+    before = book.last_seq()
+    prefix = f"{stage}{before}" if before else stage  # ids of an earlier replay in this journal are not used again
     trader = Trader(
         running,
         clock=clock,
         instruments=listed,
         limits=limits,
-        journal=journal if journal is not None else _Decisions("replay", clock),
+        journal=book,
         starting_equity=float(initial_balance),
         stage=stage,
         symbols=loaded.symbols,
-        id_prefix=stage,
+        id_prefix=prefix,
         expects_market_data=True,
     )
     matching = PaperMatching(
@@ -144,7 +147,7 @@ def replay(
         currency=quote,
         leverage=leverage,
         max_participation=max_participation,
-        id_prefix=f"{stage}-v",
+        id_prefix=f"{prefix}-v",
         venue="replay",
     )
     if not allow_short:

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from tqdm.auto import tqdm
 
 from autotrader_lab.execution.adapters.matching import Latency, PaperMatching
 from autotrader_lab.execution.market_data.bars import BarBuilder
+from autotrader_lab.execution.risk import RiskGate
 from autotrader_lab.execution.trader import Trader
 from autotrader_lab.journal import Item, records
-from autotrader_lab.model.clock import SimulatedClock, SystemClock, from_ns
+from autotrader_lab.model.clock import NS, SimulatedClock, SystemClock, from_ns
 from autotrader_lab.model.errors import AutoTraderError, StrategyError
 from autotrader_lab.model.market import Bar, MarketEvent, Quote, Trade
-from autotrader_lab.model.orders import Order, Report
+from autotrader_lab.model.orders import Denied, Order, Report
 from autotrader_lab.research.data import MarketData
 from autotrader_lab.research.ledger import Accounts, Ledger
 from autotrader_lab.research.metrics import drawdown
@@ -29,6 +31,7 @@ __all__ = ["OnProgress", "ReplayStopped", "Run"]
 OnProgress = Callable[[int, int], None]
 _FIRST_BLOCK, _LAST_BLOCK = 1_024, 65_536
 _BLOCK_NS = 100_000_000
+DAY_NS = 86_400 * NS
 _EQUITY_MARKS = 400
 
 
@@ -45,6 +48,27 @@ class ReplayStopped(StrategyError):
 
     result: ReplayResult
     row: int
+
+
+class _Gate(RiskGate):
+    """The live gate, which knows equity's peak when it is asked; live a timer tells it.
+
+    Parameters
+    ----------
+    live : RiskGate
+        A fresh one, whose place this takes.
+    peak : callable
+        From the time (ns) to the highest equity so far.
+    """
+
+    def __init__(self, live: RiskGate, peak: Callable[[int], float]) -> None:
+        vars(self).update(vars(live))
+        self._peak = peak
+
+    def check(self, order: Order, now_ns: int) -> Denied | None:
+        if self.limits.max_drawdown is not None:
+            self.peak_equity = max(self.peak_equity, self._peak(now_ns))
+        return super().check(order, now_ns)
 
 
 class Run:
@@ -68,7 +92,9 @@ class Run:
         self.row = 0
         self.stage = trader.desk.stage
         self.journal = trader.desk.journal
-        self.ledger = Ledger(trader.book, self.journal.session, self.stage)
+        self.ledger = Ledger(trader.book, data, self.journal.session, self.stage)
+        trader.gate = trader.desk.gate = _Gate(trader.gate, self._catch_up)
+        self._day_ends_ns = 0
         trader.desk.subscribe(lambda change: self.ledger.note(self.row, change))
 
     def go(self, about: dict[str, Any], progress: bool, on_progress: OnProgress | None) -> ReplayResult:
@@ -99,7 +125,7 @@ class Run:
         rows = total if failure is None else self.row + 1
         where = f"row {self.row} ({self._moment()})" if failure is not None else ""
         reason = f"{where}: {failure}" if failure is not None else ""
-        accounts = self.ledger.accounts(self.data, rows)
+        accounts = self.ledger.accounts(rows)
         self._evidence(accounts, rows, reason)
         decisions = self.journal.read(after_seq=first_seq, kinds=records.DECISION, stage=self.stage)
         result = from_run(
@@ -194,6 +220,8 @@ class Run:
         row = start
         try:
             for row, event in enumerate(events, start):
+                if event.timestamp_ns >= self._day_ends_ns:
+                    self._new_day(event.timestamp_ns)
                 set_clock(event.timestamp_ns)
                 if matching.working:
                     self.row = row
@@ -214,6 +242,8 @@ class Run:
         trader, matching, builders = self.trader, self.matching, list(self.builders.values())
         for row, tick in enumerate(ticks, start):
             self.row = row
+            if tick.timestamp_ns >= self._day_ends_ns:
+                self._new_day(tick.timestamp_ns)
             ended = [bar for builder in builders for bar in builder.flush(tick.timestamp_ns)]
             for bar in sorted(ended, key=_bar_time):
                 # A bar is over at its end, before the tick that shows it.
@@ -227,6 +257,15 @@ class Run:
                 self.builders[tick.symbol].on_trade(tick)
             elif isinstance(tick, Quote):
                 self.builders[tick.symbol].on_quote(tick)
+
+    def _new_day(self, now_ns: int) -> None:
+        """Let the gate count the day's loss from the marks that the old day ended with."""
+        self._day_ends_ns = (now_ns // DAY_NS + 1) * DAY_NS
+        self.trader.gate.day_result(now_ns)
+
+    def _catch_up(self, now_ns: int) -> float:
+        """The highest equity there was up to `now_ns`."""
+        return self.ledger.peak(int(np.searchsorted(self.data.timestamps_ns, now_ns, side="right")))
 
     def _send(self, orders: Sequence[Order], now_ns: int) -> None:
         for order in orders:

@@ -168,6 +168,48 @@ def test_the_gate_and_the_account_refuse_as_live() -> None:
     assert len(cash.fills) == 0
 
 
+def _steps(closes: list[float], freq: str) -> pd.DataFrame:
+    opens = [closes[0], *closes[:-1]]
+    columns = {
+        "open": opens,
+        "high": [max(pair) for pair in zip(opens, closes, strict=True)],
+        "low": [min(pair) for pair in zip(opens, closes, strict=True)],
+        "close": closes,
+    }
+    return pd.DataFrame(columns, index=pd.date_range("2024-01-01", periods=len(closes), freq=freq, tz="UTC"))
+
+
+def test_drawdown_is_limited_from_the_peak_between_orders() -> None:
+    # 500 bought at 100 gain 25,000 and lose them again: flat from the start, a sixth below the peak.
+    frame = _steps([100.0, 100, 150, 150, 100, 100], "1min")
+    options = {"progress": False, "slippage_bps": 0, "commission_bps": 0}
+    plan = {0: ("LONG", 500.0), 4: ("LONG", 1.0)}
+    limits = {"max_daily_loss": None, "price_collar_pct": None}
+    strict = replay(Watcher(plan), frame, limits=RiskLimits(max_drawdown=0.15, **limits), **options)
+    assert strict.orders["reason"].iloc[1].startswith("DRAWDOWN_OVER_LIMIT (asked 0.19999")
+    loose = replay(Watcher(plan), frame, limits=RiskLimits(max_drawdown=0.25, **limits), **options)
+    assert loose.stats["denied"] == 0
+    several = {"A": frame, "B": _steps([10.0] * 6, "1min")}
+    both = replay(
+        Watcher({0: ("LONG", 500.0), 8: ("LONG", 1.0)}),
+        several,
+        limits=RiskLimits(max_drawdown=0.15, **limits),
+        **options,
+    )
+    assert both.orders["reason"].iloc[1].startswith("DRAWDOWN_OVER_LIMIT (asked 0.19999")
+
+
+def test_the_days_loss_counts_from_midnight_whenever_the_first_order_comes() -> None:
+    frame = _steps([100.0, 100, 90, 90, 75, 75], "8h")  # midnight before rows 3 and 6
+    plan = {0: ("LONG", 500.0), 4: ("LONG", 1.0)}
+    limits = {"max_drawdown": None, "price_collar_pct": None}
+    options = {"progress": False, "slippage_bps": 0, "commission_bps": 0}
+    strict = replay(Watcher(plan), frame, limits=RiskLimits(max_daily_loss=7_000, **limits), **options)
+    assert strict.orders["reason"].iloc[1].startswith("DAILY_LOSS_OVER_LIMIT (asked 7500.0, limit 7000.0)")
+    loose = replay(Watcher(plan), frame, limits=RiskLimits(max_daily_loss=8_000, **limits), **options)
+    assert loose.stats["denied"] == 0
+
+
 def test_limits_fill_at_their_price_or_better_only_when_reached() -> None:
     frame = bars_frame(50)
     limit = round(float(frame["low"].iloc[5:].min()) + 0.01, 4)
@@ -236,6 +278,8 @@ def test_the_journal_holds_the_run_and_the_evidence(tmp_path: Any) -> None:
         assert deepest == pytest.approx(result.stats["max_drawdown"], abs=1e-12)
         again = replay(SmaCross(5, 20), bars_frame(400), journal=journal, **QUIET)
         assert len(again.decisions) == len(result.decisions)
+        assert not set(again.orders.index) & set(result.orders.index)
+        assert len(fold(journal.read()).fills) == 2 * len(result.fills)
 
 
 def test_memory_journals_give_the_same_frames_as_a_file(tmp_path: Any) -> None:
