@@ -17,7 +17,7 @@ from autotrader_lab.host.api import error_class
 from autotrader_lab.host.runs import HostInfo, RunFolder
 from autotrader_lab.model.errors import HostError
 
-__all__ = ["HostSilent", "kill", "send_command", "status"]
+__all__ = ["HostSilent", "in_words", "kill", "send_command", "status"]
 
 STATUS_TIMEOUT_S = 2.0
 COMMAND_TIMEOUT_S = 60.0
@@ -83,6 +83,25 @@ def kill(
         else:
             rest = "The host looks for the file by itself and then cancels everything; check the venue."
         return {"fallback": "kill_file", "verified": False, "message": f"{error} The KILL file is written. {rest}"}
+
+
+def in_words(report: Mapping[str, Any]) -> tuple[str, str]:
+    """What :func:`kill` returned, for a person: ``halted`` where nothing works for certain, else ``critical``."""
+    if "fallback" in report:
+        return "critical", str(report["message"])
+    cancelled, remaining = (_count(report.get(name, 0)) for name in ("cancelled", "remaining"))
+    orders = "1 order" if cancelled == 1 else f"{cancelled} orders"
+    if report.get("verified"):
+        seconds = f" in {report['seconds']:.2f} s" if isinstance(report.get("seconds"), float) else ""
+        return "halted", f"Killed: {orders} cancelled, nothing left at the venue{seconds}. Halted until re-armed."
+    return (
+        "critical",
+        f"Killed, but NOT verified: {orders} cancelled, {remaining} may still work. Look at the venue itself.",
+    )
+
+
+def _count(value: Any) -> int:
+    return len(value) if isinstance(value, (list, tuple, dict)) else int(value)
 
 
 def _ask(

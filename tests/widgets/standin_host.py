@@ -4,7 +4,7 @@ It serves the package's own interface (token, Host and Origin checks, errors) an
 is tested on top of it is what meets the real host; only the trading behind it is a random walk. Its snapshots show
 every part of a panel at once, which a short paper session does not.
 
-Run: ``python standin_host.py SESSION [--stage live --rehearsal --deaf]`` with AUTOTRADER_LAB_HOME set.
+Run: ``python standin_host.py SESSION [--stage live --rehearsal --deaf --journal]`` with AUTOTRADER_LAB_HOME set.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from aiohttp import web
 
 from autotrader_lab.host.api import build_app
 from autotrader_lab.host.runs import HostInfo, RunFolder, SessionInfo, process_started
+from autotrader_lab.journal import Journal
 from autotrader_lab.model.errors import GateClosed, HostError
 
 STAGES = ("replay", "paper", "testnet", "live")
@@ -144,7 +145,7 @@ class MovingSession:
         pass
 
 
-async def serve(session: MovingSession, *, deaf: bool) -> None:
+async def serve(session: MovingSession, *, deaf: bool, journaled: bool) -> None:
     token, port = secrets.token_urlsafe(24), 0
     runner = web.AppRunner(build_app(session, token, lambda: port))
     await runner.setup()
@@ -154,6 +155,8 @@ async def serve(session: MovingSession, *, deaf: bool) -> None:
     folder = RunFolder.named(session.name)
     folder.create(SessionInfo(session=session.name, created_ns=time.time_ns(), version="0.1",
                               strategy="MomentumStrategy", symbols=("BTC/USDT",)))  # fmt: skip
+    if journaled:
+        Journal.open(folder.journal_file, session=session.name).close()
     folder.write_host(HostInfo(pid=os.getpid(), port=port, token=token, started_at_ns=time.time_ns(),
                                process_started=process_started(os.getpid())))  # fmt: skip
     sys.stdout.write("ready\n")
@@ -173,5 +176,8 @@ if __name__ == "__main__":
     parser.add_argument("--stage", default="paper", choices=STAGES)
     parser.add_argument("--rehearsal", action="store_true")
     parser.add_argument("--deaf", action="store_true")
+    parser.add_argument("--journal", action="store_true")
     given = parser.parse_args()
-    asyncio.run(serve(MovingSession(given.session, given.stage, given.rehearsal), deaf=given.deaf))
+    asyncio.run(
+        serve(MovingSession(given.session, given.stage, given.rehearsal), deaf=given.deaf, journaled=given.journal)
+    )
