@@ -53,27 +53,7 @@ class Exchange(Settlement):
         """
         account = self.accounts[account_name]
         self.check(account_name, request)
-        self._order_id += 1
-        order = Order(
-            account=account_name,
-            symbol=request.symbol,
-            order_id=self._order_id,
-            client_order_id=request.client_order_id,
-            side=request.side,
-            type=request.type,
-            time_in_force=request.time_in_force,
-            price=request.price,
-            quantity=request.quantity,
-            quote_quantity=request.quote_quantity,
-            stop_price=request.stop_price,
-            iceberg=request.iceberg,
-            prevention=request.prevention,
-            created_ms=now_ms,
-            updated_ms=now_ms,
-            strategy_id=request.strategy_id,
-            strategy_type=request.strategy_type,
-            fills=[],
-        )
+        order = self._make(account_name, request, now_ms)
         order.lock_asset, order.locked = self._hold(request)
         account.lock(order.lock_asset, order.locked)
         account.open[order.order_id] = order
@@ -129,6 +109,12 @@ class Exchange(Settlement):
             raise Refused("UNKNOWN_ORDER")
         self._finish(order, Status.CANCELED, ExecutionKind.CANCELED, now_ms, request_id)
         return order
+
+    def report_rejected(self, account_name: str, request: OrderRequest, reason: str, now_ms: int) -> None:
+        """Report an order that never came to be: its predecessor was canceled, it was refused."""
+        order = self._make(account_name, request, now_ms)
+        order.status = Status.REJECTED
+        self._report(order, ExecutionKind.REJECTED, now_ms, reject_reason=reason)
 
     def amend(self, account_name: str, order: Order, quantity: int, client_order_id: str, now_ms: int) -> str:
         """Make an order smaller without losing its place.
@@ -262,6 +248,29 @@ class Exchange(Settlement):
         return 0
 
     # Matching
+
+    def _make(self, account_name: str, request: OrderRequest, now_ms: int) -> Order:
+        self._order_id += 1
+        return Order(
+            account=account_name,
+            symbol=request.symbol,
+            order_id=self._order_id,
+            client_order_id=request.client_order_id,
+            side=request.side,
+            type=request.type,
+            time_in_force=request.time_in_force,
+            price=request.price,
+            quantity=request.quantity,
+            quote_quantity=request.quote_quantity,
+            stop_price=request.stop_price,
+            iceberg=request.iceberg,
+            prevention=request.prevention,
+            created_ms=now_ms,
+            updated_ms=now_ms,
+            strategy_id=request.strategy_id,
+            strategy_type=request.strategy_type,
+            fills=[],
+        )
 
     def _hold(self, request: OrderRequest) -> tuple[str, int]:
         instrument = self.instruments[request.symbol]

@@ -178,6 +178,7 @@ class Settlement:
         request_id: str = "",
         counter_order_id: int = -1,
         prevented: int = 0,
+        reject_reason: str = "NONE",
     ) -> None:
         self._execution_id += 1
         self.events.append(
@@ -188,6 +189,7 @@ class Settlement:
                 now_ms,
                 fill,
                 request_id,
+                reject_reason,
                 counter_order_id=counter_order_id,
                 prevented=prevented,
             )

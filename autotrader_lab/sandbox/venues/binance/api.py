@@ -98,9 +98,11 @@ class Api:
             body = operation.run(Call(self.world, self.meter, params, account))
             answer = Answer(200, body)
         except ApiError as error:
-            answer = Answer(error.status, error.body(), error=error)
+            answer = Answer(error.status, error.body())
         finally:
             self.world.publish()
+        if account is not None and "order" in name.lower():
+            answer.counts_of = account.name
         answer.headers = self._headers(account, answer.status, now_ms)
         return answer
 

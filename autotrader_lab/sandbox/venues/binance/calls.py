@@ -30,12 +30,12 @@ class Access(enum.Enum):
 
 
 class Answer(msgspec.Struct):
-    """What goes back: HTTP status, JSON body, and headers."""
+    """What goes back: HTTP status, JSON body, headers, and whose order counts it reports."""
 
     status: int
     body: Any
     headers: dict[str, str] = {}
-    error: ApiError | None = None
+    counts_of: str | None = None
 
 
 class Call:

@@ -190,6 +190,9 @@ def _cancel_replace(call: Call) -> Json:
     attempted = cancel_error is None or mode is _ReplaceMode.ALLOW_FAILURE
     if attempted:
         new_answer, new_error = _attempt(lambda: place_order(call, request, wanted))
+        if new_error is not None and isinstance(new_error.__cause__, Refused) and cancel_error is None:
+            reason = new_error.__cause__.reason
+            call.world.exchange.report_rejected(call.owner.name, request, reason, call.now_ms)
     data: Json = {
         "cancelResult": "FAILURE" if cancel_error else "SUCCESS",
         "newOrderResult": "NOT_ATTEMPTED" if not attempted else "FAILURE" if new_error else "SUCCESS",

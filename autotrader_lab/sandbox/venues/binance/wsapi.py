@@ -128,8 +128,7 @@ class WebSocketApi:
         body: Json = {"id": request_id, "status": answer.status}
         body["result" if answer.status == 200 else "error"] = answer.body
         if wants_limits:
-            account = session.account.name if session.account else None
-            body["rateLimits"] = self._api.meter.usage(account, self._api.world.now_ms())
+            body["rateLimits"] = self._api.meter.usage(answer.counts_of, self._api.world.now_ms())
         session.channel.send(body, ANSWERS)
         return True
 
@@ -221,7 +220,7 @@ def _render(event: OrderEvent | AccountEvent, now_ms: int) -> tuple[str, Json]:
 
 
 def _failed(error: ApiError) -> Answer:
-    return Answer(error.status, error.body(), error=error)
+    return Answer(error.status, error.body())
 
 
 def _texts(values: Any) -> dict[str, str]:
