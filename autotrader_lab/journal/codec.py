@@ -169,7 +169,7 @@ def _without_float(hint: Any) -> bool:
 
 def _mark(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
-        return {"$float": repr(value)}
+        return {"$float": repr(float(value))}
     if isinstance(value, dict):
         if all(isinstance(key, str) and not key.startswith("$") for key in value):
             return {key: _mark(item) for key, item in value.items()}

@@ -19,6 +19,7 @@ from autotrader_lab.journal.records import (
     Mark,
     OrderLatency,
     Reconciliation,
+    StageStarted,
     TradingStateRecord,
 )
 from autotrader_lab.journal.store import Entry
@@ -137,6 +138,9 @@ class Books:
                 self.latencies[latency.client_order_id] = latency
             case records.ALERT:
                 self.alerts.append((origin, entry.decode(Alert)))
+            case records.STAGE_STARTED:
+                for instrument in entry.decode(StageStarted).instruments:
+                    self.positions.list(instrument)
             case records.RECONCILIATION:
                 self.reconciliations.append((origin, entry.decode(Reconciliation)))
             case records.DEAD_LETTER:

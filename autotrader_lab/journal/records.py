@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from autotrader_lab.model.instruments import Instrument
+
 __all__ = [
     "ALERT",
     "ARMED",
@@ -144,6 +146,7 @@ class StageStarted(msgspec.Struct, frozen=True):
 
     `fingerprint` is that of strategy code, parameters and risk limits. `sandbox` says that the venue was on this
     machine: evidence earned there never opens a real venue's live stage. `starting_equity` in account currency.
+    `instruments` are the grids that positions of this stage live on.
     """
 
     stage: str
@@ -153,6 +156,7 @@ class StageStarted(msgspec.Struct, frozen=True):
     symbols: tuple[str, ...] = ()
     starting_equity: float | None = None
     sandbox: bool = False
+    instruments: tuple[Instrument, ...] = ()
 
 
 class StageStopped(msgspec.Struct, frozen=True):
