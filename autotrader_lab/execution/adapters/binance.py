@@ -154,8 +154,7 @@ class BinanceAdapter(CcxtAdapter):
             await stale.close()
         # ccxt would wait up to 30 s after failed dials; how long to wait is the stream keeper's to say.
         exchange.ws_dial_backoff = {}
-        async with asyncio.timeout(self._timeout_s):
-            await exchange.authenticate({"type": "spot"})
+        await self._call_ws("userDataStream.subscribe.signature", {})
         client = exchange.clients.get(url)
         if client is None or client.closed():
             raise ConnectionError("the user stream ended as it began")
@@ -290,10 +289,17 @@ class _UserStream:
     def __init__(self, client: Any) -> None:
         self._client = client
         self.ended: asyncio.Future[Any] = client.future(_LOST)
+        self.ended.add_done_callback(_look)
 
     def is_alive(self) -> bool:
         """Whether the socket is open and nothing has gone wrong on it."""
         return not self._client.closed() and self._client.error is None
+
+
+def _look(ended: asyncio.Future[Any]) -> None:
+    """Take note of how it ended, so that asyncio does not complain where nobody waited any more."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 def _resolve(client: Any, message: Mapping[str, Any]) -> None:

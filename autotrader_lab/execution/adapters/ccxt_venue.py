@@ -66,9 +66,11 @@ class CcxtAdapter(CcxtBooks):
         self._check(order, instrument)
         earlier = self.orders.get(order.client_order_id)
         if earlier is not None and earlier.status not in (*NOT_SEEN, OrderStatus.REJECTED):
-            raise OrderError(
+            # Not a refusal where it works: whoever sends again in doubt must not take the order for dead.
+            kind = OutcomeUnknown if earlier.is_open else OrderError
+            raise kind(
                 f"{self.venue}: client_order_id {order.client_order_id!r} was sent before and is "
-                f"{earlier.status.value}; every order needs an id of its own"
+                f"{earlier.status.value}; nothing was sent now, every order needs an id of its own"
             )
         self.orders[order.client_order_id] = order
         self._symbols[order.client_order_id] = order.symbol

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -233,7 +234,8 @@ def make_exchange(
     except ImportError as error:
         raise ConfigError(f"{exchange_id} needs ccxt: pip install 'autotrader-lab[crypto]'") from error
     base = getattr(ccxt.pro, exchange_id)
-    sockets = {"connectionTimeout": round(timeout_s * 1000), "keepAlive": 10_000}
+    # ccxt cuts this to whole seconds, and 0 would mean no time at all.
+    sockets = {"connectionTimeout": math.ceil(timeout_s) * 1000, "keepAlive": 10_000}
     exchange = type(exchange_id, (_Wire, base), {})(
         {
             "apiKey": api_key,

@@ -226,16 +226,16 @@ _SPOILED = {
 
 
 @asynccontextmanager
-async def desk_behind_proxy(*, part: str = "rest", **options: Any) -> AsyncIterator[tuple[Desk, Proxy]]:
+async def desk_behind_proxy(
+    *, part: str = "rest", sandbox: dict[str, Any] | None = None, **options: Any
+) -> AsyncIterator[tuple[Desk, Proxy]]:
     """A desk whose REST or WebSocket line goes through a :class:`Proxy`."""
-    async with Sandbox(seed=7, speed=0) as box:
+    async with Sandbox(seed=7, speed=0, **(sandbox or {})) as box:
         real = box.addresses["binance"]
         async with Proxy(int(real["rest"].rpartition(":")[2])) as proxy:
             origin = f"{'http' if part == 'rest' else 'ws'}://127.0.0.1:{proxy.port}"
             addresses = {"rest": real["rest"], "ws": real["ws"], part: origin}
-            adapter = BinanceAdapter(
-                real["api_key"], real["api_secret"], testnet=True, addresses=addresses, **options
-            )
+            adapter = BinanceAdapter(real["api_key"], real["api_secret"], testnet=True, addresses=addresses, **options)
             held = Desk(box, adapter, "testnet")
             adapter.subscribe_reports(held.reports.append)
             adapter.subscribe_fills(held.fills.append)

@@ -9,7 +9,14 @@ import pytest
 from binance_kit import BTC, desk, until
 
 from autotrader_lab.model.clock import to_ns
-from autotrader_lab.model.errors import InstrumentError, NotConnected, OrderError, OrderNotFound, OrderRefused
+from autotrader_lab.model.errors import (
+    InstrumentError,
+    NotConnected,
+    OrderError,
+    OrderNotFound,
+    OrderRefused,
+    OutcomeUnknown,
+)
 from autotrader_lab.model.orders import Order, OrderSide, OrderStatus, OrderType, Rejected
 
 WAYS = [{"websocket_orders": False}, {"websocket_orders": True}]
@@ -45,7 +52,10 @@ async def test_a_resting_order_fills_in_parts_and_each_part_comes_once(way: dict
         held.hit("sell", price, 0.02)
         await until(lambda: order.status is OrderStatus.FILLED)
         assert held.kinds(order) == ["Accepted", "Filled", "Filled"]
-        assert [(f.quantity, f.price, f.liquidity) for f in held.fills] == [(0.01, price, "maker"), (0.02, price, "maker")]
+        assert [(f.quantity, f.price, f.liquidity) for f in held.fills] == [
+            (0.01, price, "maker"),
+            (0.02, price, "maker"),
+        ]
         assert len({f.execution_id for f in held.fills}) == 2
         assert order.avg_fill_price == price
 
@@ -226,9 +236,12 @@ async def test_an_unknown_symbol_names_the_nearest() -> None:
 async def test_a_client_id_makes_one_order_only() -> None:
     async with desk() as held:
         first = await held.adapter.submit_order(held.order(price=held.near(0.9), client_order_id="once"))
-        with pytest.raises(OrderError, match="'once' was sent before"):
+        with pytest.raises(OutcomeUnknown, match="'once' was sent before and is submitted"):
             await held.adapter.submit_order(held.order(price=held.near(0.9), client_order_id="once"))
-        assert first.status is OrderStatus.SUBMITTED
+        await held.adapter.cancel_order("once")
+        with pytest.raises(OrderError, match="'once' was sent before and is cancelled"):
+            await held.adapter.submit_order(held.order(price=held.near(0.9), client_order_id="once"))
+        assert first.status is OrderStatus.CANCELLED
         assert len(held.venue_orders()) == 1
 
 
@@ -258,9 +271,7 @@ async def test_many_fills_come_complete_over_several_pages() -> None:
         price = held.near(0.9)
         order = await held.adapter.submit_order(held.order(quantity=0.0251, price=price))
         for _ in range(2510):
-            held.world.exchange.market_trade(
-                "BTCUSDT", *side_price_quantity(price, 0.00001), held.world.now_ms()
-            )
+            held.world.exchange.market_trade("BTCUSDT", *side_price_quantity(price, 0.00001), held.world.now_ms())
         held.world.publish()
         await until(lambda: order.status is OrderStatus.FILLED)
         fills = await held.adapter.get_fills(BTC, 0)

@@ -22,7 +22,6 @@ from autotrader_lab.model.errors import (
     VenueUnavailable,
 )
 
-
 ccxt_errors = importlib.import_module("ccxt.base.errors")  # ccxt hides the submodule behind a name of its own
 
 
