@@ -1,5 +1,52 @@
-"""What a notebook shows of a session."""
+"""What a notebook shows of a session. Once this is imported, a ``Lab`` that ends a cell is shown as its live panel."""
 
-from autotrader_lab.widgets.panel import LabPanel
+from __future__ import annotations
 
-__all__ = ["LabPanel"]
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+from autotrader_lab.lab.lab import Lab
+from autotrader_lab.lab.present import set_display
+from autotrader_lab.widgets.panel import LabPanel, SessionView
+
+__all__ = ["LabPanel", "SessionView", "panel"]
+
+_PANELS: weakref.WeakKeyDictionary[Lab, LabPanel] = weakref.WeakKeyDictionary()
+
+
+class _LabView:
+    """A lab as the panel wants it; holds the lab weakly, for widgets are kept for ever."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.session = lab.session
+        self._lab = weakref.ref(lab)
+
+    def snapshot(self) -> Mapping[str, Any]:
+        lab = self._lab()
+        return lab.peek() if lab is not None else {}
+
+    async def start(self, stage: str = "paper") -> Mapping[str, Any]:
+        return await self._there().start(stage)
+
+    async def stop(self, flatten: bool = False) -> Mapping[str, Any]:
+        return await self._there().stop(flatten)
+
+    async def kill(self, flatten: bool = False, reason: str = "") -> Mapping[str, Any]:
+        return await self._there().kill(flatten, reason)
+
+    def _there(self) -> Lab:
+        lab = self._lab()
+        if lab is None:
+            raise ReferenceError(f"the lab of session {self.session!r} is gone from this kernel; use the command line")
+        return lab
+
+
+def panel(lab: Lab) -> LabPanel:
+    """The live panel of `lab`; the same one each time."""
+    if lab not in _PANELS:
+        _PANELS[lab] = LabPanel(_LabView(lab))
+    return _PANELS[lab]
+
+
+set_display(panel)
