@@ -226,6 +226,8 @@ def evidence(
         if entry.kind == records.STAGE_STARTED:
             run = _Run(entry.decode(StageStarted), entry.timestamp_ns, entry.timestamp_ns)
             current[entry.session] = run
+            # Nothing starts while halted: whoever started it has re-armed, under whatever stage that was written.
+            books.trading_state = records.TradingStateRecord("ACTIVE")
             if run.started.fingerprint != fingerprint:
                 others[run.started.fingerprint] = None
             else:

@@ -320,6 +320,10 @@ def test_a_stage_that_is_stopped_opens_nothing_until_it_is_armed_again() -> None
     assert [check.name for check in verdict.failed] == ["trading state"]
     tale.write(records.TRADING_STATE, TradingStateRecord("ACTIVE"))
     assert evaluate(tale.evidence(), REHEARSAL, "testnet")
+    tale.write(records.TRADING_STATE, TradingStateRecord("HALTED", "kill"))
+    tale.write(records.TRADING_STATE, TradingStateRecord("ACTIVE"), stage="")
+    tale.start()
+    assert evaluate(tale.evidence(), REHEARSAL, "testnet")
 
 
 def test_outages() -> None:
