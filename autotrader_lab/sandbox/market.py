@@ -22,7 +22,7 @@ __all__ = ["Depth", "MarketDriver", "Picture", "Print", "Script", "Step"]
 Rows = tuple[tuple[int, int], ...]
 
 NS = 1_000_000_000
-MAX_SLICE = 500
+MAX_SLICE = 100
 
 
 class Depth(msgspec.Struct, frozen=True):

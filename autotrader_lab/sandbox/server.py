@@ -33,6 +33,7 @@ __all__ = ["Sandbox"]
 
 HOST = "127.0.0.1"
 WORLDS = ("testnet", "live")
+FIRST_IDS = {"testnet": 1, "live": 5_000_000_001}
 
 
 class Sandbox:
@@ -87,7 +88,8 @@ class Sandbox:
         self.worlds: dict[str, World] = {}
         for name in WORLDS:
             key = ApiKey(new_secret(source), new_secret(source), f"{name}-customer")
-            self.worlds[name] = World(name, instruments, key, balances or DEFAULT_BALANCES, self.clock)
+            held = DEFAULT_BALANCES if balances is None else balances
+            self.worlds[name] = World(name, instruments, key, held, self.clock, FIRST_IDS[name])
         self.venues = {name: BinanceVenue(world, limits, hooks) for name, world in self.worlds.items()}
         self.driver = MarketDriver(
             self._scripts(instruments, market),
@@ -118,7 +120,15 @@ class Sandbox:
 
     @property
     def addresses(self) -> dict[str, Any]:
-        """Where everything is and the keys to it: what ``--json`` prints."""
+        """Where everything is and the keys to it: what ``--json`` prints.
+
+        Raises
+        ------
+        RuntimeError
+            Before the sandbox has started.
+        """
+        if "control" not in self._ports:
+            raise RuntimeError("the sandbox has no addresses yet: use `async with Sandbox(...)` or await start()")
         venue: dict[str, Any] = {}
         for name in reversed(WORLDS):
             key = next(iter(self.worlds[name].keys.values()))
@@ -165,14 +175,17 @@ class Sandbox:
         self._ports[name] = runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """Stop the market, close every connection and port."""
+        """Stop the market, close every connection and port. If the market had failed, raise its error."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        ends = await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         for runner in self._runners:
             await runner.cleanup()
         self._runners.clear()
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
 
     async def run(self) -> None:
         """Wait as long as the market runs; ends only by an error or a cancel."""

@@ -49,14 +49,22 @@ class World:
         The customer's opening balances, e8 by asset.
     clock : Clock
         Stamps everything.
+    first_id : int, default 1
+        Where order and trade numbers start; apart in each world, so that a mix-up shows.
     """
 
     def __init__(
-        self, name: str, instruments: Sequence[Instrument], key: ApiKey, balances: Mapping[str, int], clock: Clock
+        self,
+        name: str,
+        instruments: Sequence[Instrument],
+        key: ApiKey,
+        balances: Mapping[str, int],
+        clock: Clock,
+        first_id: int = 1,
     ) -> None:
         self.name = name
         self.clock = clock
-        self.exchange = Exchange(instruments)
+        self.exchange = Exchange(instruments, first_id)
         self.tapes = {instrument.symbol: Tape(instrument) for instrument in instruments}
         self.keys = {key.key: key}
         self.listeners: list[Callable[[Sequence[Event]], None]] = []

@@ -6,6 +6,7 @@ The exchange must never wait for a slow reader. A client that lets too much pile
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
@@ -40,6 +41,7 @@ class Channel:
         self._transport = transport
         self._hooks = hooks
         self._world = world
+        self._closing = False
         self._queue: asyncio.Queue[str | None] = asyncio.Queue()
 
     def send(self, message: Any, kind: str) -> None:
@@ -48,6 +50,8 @@ class Channel:
 
     def send_text(self, text: str, kind: str) -> None:
         """Queue a text; never waits."""
+        if self._closing:
+            return
         if self._queue.qsize() >= MOST_WAITING:
             self.close()
             return
@@ -55,7 +59,8 @@ class Channel:
             self._queue.put_nowait(frame)
 
     def close(self) -> None:
-        """Close once what is queued has been sent."""
+        """Close once what is queued has been sent; what comes later is dropped."""
+        self._closing = True
         self._queue.put_nowait(None)
 
     def abort(self) -> None:
@@ -64,19 +69,24 @@ class Channel:
             self._transport.abort()
 
     async def pump(self) -> None:
-        """Send what is queued until closed."""
-        while (text := await self._queue.get()) is not None:
-            await self.socket.send_str(text)
-        await self.socket.close(code=WSCloseCode.GOING_AWAY)
+        """Send what is queued until closed, or until the client is gone."""
+        try:
+            while (text := await self._queue.get()) is not None:
+                await self.socket.send_str(text)
+            await self.socket.close(code=WSCloseCode.GOING_AWAY)
+        except ConnectionError:
+            self._closing = True
 
 
-async def serve(channel: Channel, name: str, reading: Any) -> None:
+async def serve(channel: Channel, name: str, reading: Awaitable[None]) -> None:
     """Run a connection's reader until it ends, with its sender beside it."""
     sender = asyncio.create_task(channel.pump(), name=f"sandbox {name} sender")
     try:
         await reading
     except ConnectionError:
-        return
+        channel.close()
     finally:
         sender.cancel()
-        await asyncio.gather(sender, return_exceptions=True)
+        (end,) = await asyncio.gather(sender, return_exceptions=True)
+    if isinstance(end, Exception):
+        raise end
