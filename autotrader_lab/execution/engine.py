@@ -28,7 +28,7 @@ from autotrader_lab.execution.risk import RiskLimits
 from autotrader_lab.execution.trader import Trader
 from autotrader_lab.journal import Journal, records
 from autotrader_lab.model.clock import NS, Clock, SystemClock
-from autotrader_lab.model.errors import StrategyError, TradingHalted, VenueUnavailable
+from autotrader_lab.model.errors import AutoTraderError, StrategyError, TradingHalted, VenueUnavailable
 from autotrader_lab.model.market import Bar, MarketEvent, Quote
 from autotrader_lab.model.orders import Order, OrderSide, OrderType
 from autotrader_lab.strategy.decision import HOLD, ExecutionDecision
@@ -330,7 +330,7 @@ class ExecutionEngine:
                 continue
             try:
                 orders = trader.on_market(event)
-            except StrategyError as error:
+            except AutoTraderError as error:  # raised by the strategy, or named a symbol the venue lacks
                 self._strategy_failed(error)
                 continue
             for order in orders:

@@ -31,7 +31,12 @@ _ZERO = Decimal(0)
 
 
 def order_for(
-    decision: ExecutionDecision, held: Decimal, exits_working: Decimal, instrument: Instrument, shorting: bool = True
+    decision: ExecutionDecision,
+    held: Decimal,
+    exits_working: Decimal,
+    instrument: Instrument,
+    shorting: bool = True,
+    price: float | None = None,
 ) -> Order | None:
     """Translate a decision into the order that carries it out, on the instrument's lot grid.
 
@@ -46,6 +51,9 @@ def order_for(
     instrument : Instrument
     shorting : bool
         Whether the account may be short at all.
+    price : float, optional
+        Of one unit now, quote currency: a CLOSE of a part that would leave less than the venue's smallest order
+        closes all.
 
     Returns
     -------
@@ -59,6 +67,10 @@ def order_for(
         side = OrderSide.SELL if held > 0 else OrderSide.BUY
         closable = max(abs(held) - exits_working, _ZERO)
         wanted = min(size, closable) if size else closable
+        if _too_small_to_sell(closable - wanted, instrument, price):
+            if wanted != closable:
+                metadata["raised_from"] = float(wanted)
+            wanted = closable  # what would be left could never be closed
         reduce_only = True
     else:
         side = OrderSide.BUY if decision.action == LONG else OrderSide.SELL
@@ -75,15 +87,20 @@ def order_for(
     if quantity != wanted:
         metadata["rounded_from"] = float(wanted)
     how = decision.metadata
-    price, stop = how.get("limit_price"), how.get("stop_price")
-    order_type = how.get("order_type") or _TYPES[price is not None, stop is not None]
+    limit, stop = how.get("limit_price"), how.get("stop_price")
+    asked_type = how.get("order_type") or _TYPES[limit is not None, stop is not None]
+    try:
+        order_type = OrderType(asked_type)
+    except ValueError:
+        known = ", ".join(each.value for each in OrderType)
+        raise StrategyError(f"{decision.symbol}: order_type {asked_type!r} is none of {known}") from None
     return Order(
         order_id="",
         symbol=instrument.symbol,
         side=side,
-        order_type=OrderType(order_type),
+        order_type=order_type,
         quantity=float(quantity),
-        price=price,
+        price=limit,
         stop_price=stop,
         time_in_force=how.get("time_in_force", "GTC"),
         metadata=metadata,
@@ -91,6 +108,13 @@ def order_for(
         post_only=bool(how.get("post_only", False)),
         reduce_only=reduce_only,
     )
+
+
+def _too_small_to_sell(quantity: Decimal, instrument: Instrument, price: float | None) -> bool:
+    """Whether an order for `quantity` units would be under one of the venue's minima."""
+    if quantity < max(instrument.lot_size, instrument.min_quantity):
+        return True
+    return price is not None and instrument.notional(quantity, price) < instrument.min_notional
 
 
 _TYPES = {
@@ -171,8 +195,9 @@ class Trader:
         return self.book.equity()
 
     def position(self, symbol: str) -> float:
-        """Units held, signed."""
-        return float(self.book.position(symbol))
+        """Units held, signed; 0 where what is left is less than a lot and cannot be traded away."""
+        held = self.book.positions.get(symbol)
+        return 0.0 if held is None or held.is_flat else float(held.quantity)
 
     def instrument(self, symbol: str) -> Instrument:
         """Grid and limits of `symbol`.
@@ -273,7 +298,8 @@ class Trader:
         instrument = self.instrument(decision.symbol)
         exits = self.book.working(instrument.symbol, reduce_only=True)
         held = self.book.position(instrument.symbol)
-        order = order_for(decision, held, exits, instrument, self.gate.shorting)
+        mark = self.book.marks.get(instrument.symbol)
+        order = order_for(decision, held, exits, instrument, self.gate.shorting, mark)
         if order is None:
             self._tell_strategy(self.strategy.decision_closed, decision)
             return None, None
@@ -296,7 +322,11 @@ class Trader:
         if not isinstance(answer, Iterable) or isinstance(answer, (str, bytes, dict)):
             check_decision(answer)
         approved = []
-        for decision in [check_decision(decision) for decision in answer]:  # all are sound before any is acted on
+        decisions = [check_decision(decision) for decision in answer]
+        for decision in decisions:  # all are sound before any is acted on
+            if decision.action != HOLD:
+                self.instrument(decision.symbol)
+        for decision in decisions:
             order, denied = self.execute(decision)
             if order is not None and denied is None:
                 approved.append(order)

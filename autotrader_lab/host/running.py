@@ -122,6 +122,7 @@ class EngineRun:
                 symbols=self.engine.symbols,
                 starting_equity=self.engine.trader.book.starting_equity,
                 sandbox=self._parts.sandbox,
+                instruments=tuple(self.engine.trader.instrument(symbol) for symbol in self.engine.symbols),
             ),
             stage=self.stage,
         )

@@ -140,7 +140,7 @@ class Books:
                 self.alerts.append((origin, entry.decode(Alert)))
             case records.STAGE_STARTED:
                 for instrument in entry.decode(StageStarted).instruments:
-                    self.positions.list(instrument)
+                    self.positions.know(instrument)
             case records.RECONCILIATION:
                 self.reconciliations.append((origin, entry.decode(Reconciliation)))
             case records.DEAD_LETTER:

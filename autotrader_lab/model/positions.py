@@ -139,8 +139,15 @@ class Positions(Mapping[str, Position]):
         self._seen: set[tuple[str, str, str]] = set()
 
     def use(self, instruments: Instruments) -> None:
-        """Look symbols up in `instruments` from now on; positions already open keep the instrument they were made with."""
+        """Look symbols up in `instruments` from now on; open positions keep the instrument they were made with."""
         self._instruments = instruments
+
+    def know(self, instrument: Instrument) -> None:
+        """Take in an instrument, or its new grid; a position in it goes on with the new grid."""
+        self._instruments.add(instrument)
+        held = self._positions.get(instrument.symbol)
+        if held is not None:
+            held.instrument = instrument
 
     def apply(self, fill: Fill) -> Booked | None:
         """Book `fill`, or return None if its execution id was booked before."""

@@ -12,6 +12,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from types import ModuleType
 from typing import Any, Protocol
 
 from autotrader_lab.model.errors import StrategyError
@@ -185,15 +186,22 @@ def fingerprint(strategy: Any, *extra: Any) -> str:
 
 
 def _code_of(thing: Any) -> str:
+    """Source of a class or function, with what a function closes over; compiled code where there is no source."""
+    code = getattr(thing, "__code__", None)
     try:
-        return inspect.getsource(thing)
+        source = inspect.getsource(thing)
     except (OSError, TypeError):
-        code = getattr(thing, "__code__", None)
-        if code is not None:
-            constants = [constant for constant in code.co_consts if not inspect.iscode(constant)]
-            return f"{code.co_code.hex()}{constants!r}{code.co_names!r}"
-        members = sorted(vars(thing).items()) if isinstance(thing, type) else []
-        return "".join(_code_of(member) for name, member in members if inspect.isfunction(member))
+        source = ""
+    if code is None:
+        if source or not isinstance(thing, type):
+            return source
+        return "".join(_code_of(member) for _, member in sorted(vars(thing).items()) if inspect.isfunction(member))
+    if not source or code.co_name == "<lambda>":  # several lambdas may stand on one line
+        constants = [constant for constant in code.co_consts if not inspect.iscode(constant)]
+        source += f"{code.co_code.hex()}{constants!r}{code.co_names!r}"
+    bound = inspect.getclosurevars(thing).nonlocals
+    values = {name: value for name, value in bound.items() if not isinstance(value, (type, ModuleType))}
+    return f"{source}{_plain(values)}{_plain(thing.__defaults__)}"
 
 
 def _plain(value: Any) -> str:
