@@ -207,7 +207,7 @@ def evidence(
     fingerprint : str
         Of strategy code, parameters and risk limits.
     instruments : Instruments, optional
-        For lot sizes, without which a position counts as open while any dust of it is left.
+        For lot sizes the stage's start did not record; without any, a position is open while dust of it is left.
 
     Raises
     ------
@@ -265,6 +265,8 @@ def evidence(
     dead = ids & books.dead_letters.keys()
     refused = {key for key in sent if states[key] is OrderStatus.REJECTED} | unresolved | (dead & sent)
     trips = Positions(instruments)
+    for instrument in (instrument for run in counted for instrument in run.started.instruments):
+        trips.know(instrument)
     for fill in books.fills:
         if fill.client_order_id in ids:
             trips.apply(fill)

@@ -22,6 +22,7 @@ from autotrader_lab.journal import (
     MemoryJournal,
     OrderLatency,
     Reconciliation,
+    StageStarted,
     TradingStateRecord,
     fold,
     frames,
@@ -252,6 +253,12 @@ def test_instruments_decide_what_a_fill_is_worth() -> None:
     of = order(1, "ES")
     journal = journal_of((records.INTENT, of), (records.REPORT, filled(of, "e1", 1.0, price=10.0)))
     assert fold(journal.read(), Instruments([future])).positions["ES"].open_cost == 500
+    told = journal_of(
+        (records.STAGE_STARTED, StageStarted("paper", "f", instruments=(future,))),
+        (records.INTENT, of),
+        (records.REPORT, filled(of, "e1", 1.0, price=10.0)),
+    )
+    assert fold(told.read()).positions["ES"].open_cost == 500
     with pytest.raises(InstrumentError, match="no symbol 'ES'"):
         fold(journal.read(), Instruments([Instrument("NQ")]))
 

@@ -389,8 +389,10 @@ def test_dust_left_by_a_fee_does_not_keep_a_position_open() -> None:
     tale.executed(OrderSide.BUY, 1.0)
     tale.executed(OrderSide.SELL, 0.9995)
     assert tale.evidence().round_trips == 0
-    listed = Instruments([Instrument("X", lot_size=Decimal("0.001"))])
-    assert tale.evidence(instruments=listed).round_trips == 1
+    listed = Instrument("X", lot_size=Decimal("0.001"))
+    assert tale.evidence(instruments=Instruments([listed])).round_trips == 1
+    tale.start(instruments=(listed,))
+    assert tale.evidence().round_trips == 1
 
 
 def test_a_real_venue_is_not_opened_by_the_sandbox() -> None:
