@@ -19,9 +19,16 @@ __all__ = ["Arming", "Challenge"]
 
 CHALLENGE_LIFE_S = 120.0
 ARMED_LIFE_S = 8 * 3600.0
-_WORDS = tuple(
-    ["amber", "anchor", "apple", "arrow", "autumn", "badger", "barley", "basil", "beacon", "birch", "bishop", "bramble", "bridge", "cactus", "candle", "canyon", "cedar", "cherry", "clover", "cobalt", "copper", "coral", "cotton", "cricket", "dahlia", "denim", "desert", "dragon", "ember", "falcon", "fern", "fiddle", "flint", "forest", "garnet", "ginger", "glacier", "granite", "harbour", "hazel", "heron", "indigo", "island", "ivory", "jasmine", "juniper", "kettle", "lagoon", "lantern", "lemon", "lilac", "linen", "lotus", "maple", "marble", "meadow", "mimosa", "morning", "nectar", "nutmeg", "olive", "onyx", "orchid", "otter", "oyster", "pebble", "pepper", "pigeon", "plum", "poppy", "quartz", "quill", "raven", "ribbon", "river", "saddle", "saffron", "sequoia", "silver", "spruce", "sparrow", "summit", "tangerine", "teapot", "thistle", "thunder", "timber", "topaz", "tulip", "turnip", "umber", "valley", "velvet", "violet", "walnut", "willow", "winter", "wren", "yarrow", "zephyr"]
+_TEXT = (
+    "amber anchor apple arrow autumn badger barley basil beacon birch bishop bramble bridge cactus candle "
+    "canyon cedar cherry clover cobalt copper coral cotton cricket dahlia denim desert dragon ember "
+    "falcon fern fiddle flint forest garnet ginger glacier granite harbour hazel heron indigo island "
+    "ivory jasmine juniper kettle lagoon lantern lemon lilac linen lotus maple marble meadow mimosa "
+    "morning nectar nutmeg olive onyx orchid otter oyster pebble pepper pigeon plum poppy quartz quill "
+    "raven ribbon river saddle saffron sequoia silver spruce sparrow summit tangerine teapot thistle "
+    "thunder timber topaz tulip turnip umber valley velvet violet walnut willow winter wren yarrow zephyr "
 )
+_WORDS = _TEXT.split()
 
 
 class Challenge(msgspec.Struct, frozen=True):

@@ -32,12 +32,12 @@ CONFIG_VARIABLE = "AUTOTRADER_LAB_CONFIG"
 HISTORY_INTERVAL_S = 0.1
 
 
-class SandboxKeys(dict[str, str]):
-    """An environment for configurations whose keys the sandbox replaces: none of them needs to be set."""
+class NoKeys(dict[str, str]):
+    """An environment for reading a configuration where no key is needed: for replay and paper, or on the sandbox."""
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The variable's value, or words that say where the real one comes from."""
-        return super().get(name) or "the sandbox's"
+        """The variable's value, or a word that stands for it."""
+        return super().get(name) or "unset"
 
 
 class Settings:
@@ -51,10 +51,17 @@ class Settings:
         Addresses and keys of the local sandbox.
     """
 
-    def __init__(self, info: SessionInfo, config: ExecutionConfig, sandbox: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self,
+        info: SessionInfo,
+        config: ExecutionConfig,
+        sandbox: Mapping[str, Any] | None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.info = info
         self.config = config
         self.sandbox = sandbox
+        self._environment = environment
 
     def __repr__(self) -> str:
         return f"Settings(broker={self.broker!r}, sandbox={self.sandbox is not None})"
@@ -77,14 +84,25 @@ class Settings:
         if environment.get(CONFIG_VARIABLE):
             config = ExecutionConfig.model_validate_json(environment[CONFIG_VARIABLE])
         elif info.config_path:
-            config = load_config(info.config_path, SandboxKeys(environment) if info.sandbox else environment)
+            config = load_config(info.config_path, NoKeys(environment))
         else:
             config = ExecutionConfig(broker="paper")
-        return cls(info, config, json.loads(sandbox) if sandbox else None)
+        return cls(info, config, json.loads(sandbox) if sandbox else None, environment)
 
     def with_info(self, info: SessionInfo) -> Settings:
         """The same for a session that changed."""
-        return Settings(info, self.config, self.sandbox)
+        return Settings(info, self.config, self.sandbox, self._environment)
+
+    def venue_arguments(self) -> dict[str, Any]:
+        """The chosen broker's constructor arguments, keys included.
+
+        Raises
+        ------
+        ConfigError
+            If a key's variable is not set; replay and paper get by without.
+        """
+        config = load_config(self.info.config_path, self._environment) if self.info.config_path else self.config
+        return config.adapter_arguments(self.broker)
 
     @property
     def broker(self) -> str:
@@ -237,7 +255,7 @@ def _venue(settings: Settings, stage: str, clock: Clock) -> BaseBrokerAdapter:
         block = settings.sandbox["binance"]
         keys = block if testnet else block["live"]
         return BinanceAdapter(keys["api_key"], keys["api_secret"], testnet=testnet, addresses=block, clock=clock)
-    arguments = settings.config.adapter_arguments("binance")
+    arguments = settings.venue_arguments()
     if arguments["testnet"] is not testnet:
         world = "testnet" if arguments["testnet"] else "live"
         raise GateClosed(

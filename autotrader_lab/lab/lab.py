@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -506,9 +507,11 @@ class Lab:
         await self._client.hold_lease()
 
     def _connected(self) -> HostClient:
-        if self._client is None:
-            raise HostError(f"session {self.session!r} has no host here yet; start a stage: await lab.start('paper')")
-        return self._client
+        if self._client is not None:
+            return self._client
+        if self._folder.exists:
+            raise HostError(f"the host of session {self.session!r} has ended; await lab.recover() starts a new one")
+        raise HostError(f"session {self.session!r} has no host yet; start a stage: await lab.start('paper')")
 
     async def _command(self, name: str, /, **arguments: Any) -> Status:
         return Status(await self._connected().command(name, **arguments))
@@ -524,7 +527,9 @@ class Lab:
     async def _replayed(self) -> Status:
         from tqdm.auto import tqdm
 
-        with tqdm(total=None, desc="replay", unit=" events", leave=False) as bar:
+        # On a terminal or in a notebook; a log file shall not be filled with bars.
+        quiet = False if "ipykernel" in sys.modules else None
+        with tqdm(total=None, desc="replay", unit=" events", leave=False, disable=quiet) as bar:
             while (status := Status(await self._connected().ask("status")))["progress"] is not None:
                 bar.total = status["progress"]["total"] or None
                 bar.update(status["progress"]["done"] - bar.n)

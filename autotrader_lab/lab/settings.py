@@ -14,7 +14,7 @@ from autotrader_lab._version import __version__
 from autotrader_lab.execution.config import ExecutionConfig, load_config
 from autotrader_lab.execution.risk import RiskLimits
 from autotrader_lab.host.runs import SessionInfo
-from autotrader_lab.host.stages import CONFIG_VARIABLE, SANDBOX_VARIABLE, SandboxKeys
+from autotrader_lab.host.stages import CONFIG_VARIABLE, SANDBOX_VARIABLE, NoKeys
 from autotrader_lab.host.travel import strategy_name
 from autotrader_lab.ladder import profile as find_profile
 from autotrader_lab.model.clock import Clock
@@ -55,7 +55,8 @@ def sandbox_addresses(given: Any) -> dict[str, Any] | None:
 def config_source(config: str | Path | ExecutionConfig | None, sandbox: bool) -> tuple[str, ExecutionConfig | None]:
     """Where the configuration is read from: a path (checked now), or the object itself.
 
-    Without one the default file counts where it exists, unless a sandbox takes its place.
+    Without one the default file counts where it exists, unless a sandbox takes its place; its keys may be missing for
+    as long as nothing but replay and paper runs.
 
     Raises
     ------
@@ -67,9 +68,10 @@ def config_source(config: str | Path | ExecutionConfig | None, sandbox: bool) ->
     if config is None:
         if sandbox or not DEFAULT_CONFIG.exists():
             return "", None
-        config = DEFAULT_CONFIG
-    path = Path(config).expanduser()
-    load_config(path, SandboxKeys(os.environ) if sandbox else None)
+        path, lenient = DEFAULT_CONFIG, True
+    else:
+        path, lenient = Path(config).expanduser(), sandbox
+    load_config(path, NoKeys(os.environ) if lenient else None)
     return str(path.absolute()), None
 
 

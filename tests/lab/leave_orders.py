@@ -1,0 +1,26 @@
+"""Run as a program: a notebook that starts testnet with a resting order and a position, says so, and waits to be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+from lab.strategies import Rester
+
+from autotrader_lab.lab import Lab
+
+
+async def main(session: str) -> None:
+    lab = await Lab.attach(session, recover=True, sandbox=json.loads(sys.stdin.readline()))
+    lab.strategy = Rester(buy=0.02)
+    await lab.start("testnet")
+    await lab.wait(orders=2, fills=1, timeout_s=20)
+    print("ready", flush=True)
+    if "--detach" in sys.argv:
+        await lab.detach()
+        print("detached", flush=True)
+    await asyncio.sleep(60)
+
+
+asyncio.run(main(sys.argv[1]))
