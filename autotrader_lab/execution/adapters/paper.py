@@ -306,10 +306,11 @@ class PaperTradingAdapter(BaseBrokerAdapter):
                 self.orders[order.client_order_id] = order
 
     def adopt(self, order: Order) -> None:
-        """Take over an order of an earlier process; one that was open works on here."""
+        """Take over an order of an earlier process; one that was open works on here, if it ever arrived."""
         if not self.matching.knows(order.client_order_id):
             self.restore((), (order,) if order.is_open else ())
-        self.orders.setdefault(order.client_order_id or order.order_id, order.copy())
+        if not order.is_open or self.matching.knows(order.client_order_id):
+            self.orders.setdefault(order.client_order_id or order.order_id, order.copy())
 
     # --- inside -----------------------------------------------------------------------------------------------
 
