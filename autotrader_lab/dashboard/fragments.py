@@ -62,7 +62,7 @@ def ladder(rungs: Sequence[Mapping[str, Any]], *, stage: str, rehearsal: bool) -
     for rung in rungs:
         checks = rung.get("checks") or []
         passed = sum(bool(check["passed"]) for check in checks)
-        share = 100 * passed / len(checks) if checks else 0
+        share = 100 * passed / len(checks) if checks else 100 * (rung["status"] == "done")
         here = ' aria-current="step"' if rung["status"] == "current" else ""
         steps.append(
             f'<li class="step" data-status="{_e(rung["status"])}"{here}><span class="top"><span class="mark">'

@@ -109,6 +109,7 @@ function renderPanel(model, el) {
   let armedAtMs = null;
   let disarmTimer = null;
   let shown = null;
+  let haltSeen = false;
   let beat = { value: null, seenMs: Date.now() };
 
   const viaServer = () => link.status === "live" || link.status === "silent" || link.status === "connecting";
@@ -142,6 +143,11 @@ function renderPanel(model, el) {
     const snapshot = current();
     const data = hasData(snapshot) ? snapshot : {};
     shown = data;
+    if (data.trading_state === "HALTED") haltSeen = true;
+    else if (haltSeen) {
+      haltSeen = false;
+      if (outcome && outcome.level === "halted") outcome = null; // re-armed: the kill is history
+    }
     if (data.heartbeat_ns !== beat.value) beat = { value: data.heartbeat_ns ?? null, seenMs: Date.now() };
     const stage = data.stage || "";
     root.dataset.stage = stage;

@@ -33,7 +33,9 @@ function ladderPart() {
           cell(evidenceFigure(check.got), "atl-right"), cell(check.why || "", "atl-soft atl-wrap")));
       }
       if (checks.length === 0) body.append(emptyRow(5, "No evidence is asked for here."));
-      evidence.replaceChildren(node("div", "atl-card-title", `Evidence: ${rung.stage}`), grid);
+      const ready = rung.status === "open" ? node("p", "atl-ready", `Open. Climb with: await lab.promote("${rung.stage}")`) : null;
+      evidence.replaceChildren(node("div", "atl-card-title", `What it takes to enter ${rung.stage}`), grid);
+      if (ready) evidence.append(ready);
     });
   }
 
@@ -75,7 +77,7 @@ function ladderPart() {
           step.button.title = checks.map((check) =>
             `${check.passed ? "✓" : "✗"} ${check.name}: asked ${evidenceFigure(check.asked)}, got ${evidenceFigure(check.got)}`,
           ).join("\n");
-          step.bar.style.width = checks.length ? `${(100 * passed) / checks.length}%` : "0";
+          step.bar.style.width = checks.length ? `${(100 * passed) / checks.length}%` : rung.status === "done" ? "100%" : "0";
           if (rung.status === "current") step.button.setAttribute("aria-current", "step");
           else step.button.removeAttribute("aria-current");
         }

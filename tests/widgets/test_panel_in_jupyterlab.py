@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,101 +12,191 @@ from typing import Any
 import pytest
 from browser_support import browser_page, jupyter, notebook, standin_host, wait_for
 
+from autotrader_lab.host.runs import RunFolder, list_sessions
+from autotrader_lab.journal import Journal, records
+
 pytestmark = pytest.mark.browser
 
+TOKEN = "a-token"
 KERNEL_IDLE = """() => {
   const app = window.jupyterapp;
   const panel = app && app.shell.currentWidget;
   const kernel = panel && panel.sessionContext && panel.sessionContext.session && panel.sessionContext.session.kernel;
   return Boolean(kernel) && kernel.status === 'idle' && kernel.connectionStatus === 'connected';
 }"""
-RUN_CELL = """async () => {
-  await window.jupyterapp.commands.execute('notebook:run-cell-and-select-next');
-}"""
-START_BLOCKING_CELL = """() => {
-  window.jupyterapp.shell.currentWidget.content.activeCellIndex = 1;
+RUN_CELL = """(index) => {
+  window.jupyterapp.shell.currentWidget.content.activeCellIndex = index;
   window.jupyterapp.commands.execute('notebook:run-cell');
 }"""
-SHOW = """
+KILL_KERNEL = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.shutdown()"
+TRADE = """
+import numpy as np
+import pandas as pd
+
+import autotrader_lab.widgets
+from autotrader_lab.lab import Lab
+from autotrader_lab.strategy.contract import Strategy
+
+
+class Flip(Strategy):
+    def on_bar(self, bar, context):
+        if context.position(bar.symbol) > 0:
+            return self.close(bar.symbol, context)
+        return self.long(bar.symbol, 1.0, context)
+
+
+close = 100 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.01, 2000)))
+index = pd.date_range("2024-01-01", periods=len(close), freq="h", tz="UTC")
+bars = pd.DataFrame(dict(open=close, high=close * 1.01, low=close * 0.99, close=close, volume=1.0), index=index)
+lab = Lab(Flip(), profile="rehearsal", config=None, name="paper-run")
+await lab.start("paper", data=bars, interval_s=0.1)
+lab
+"""
+WATCH = """
 from autotrader_lab.widgets import LabPanel
 
 
 class View:
-    def __init__(self, session):
-        self.session = session
+    session = "standin"
 
     def snapshot(self):
         return {}
 
 
-LabPanel(View('alpha'))
+LabPanel(View())
 """
+THROUGH_THE_KERNEL = """
+import time
+
+from autotrader_lab.widgets import LabPanel
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[tuple[Any, Any, list[str]]]:
-    home, root = tmp_path / "home", tmp_path / "root"
-    home.mkdir(mode=0o700)
-    root.mkdir()
-    notebook(root / "climb.ipynb", SHOW, "import time\ntime.sleep(120)")
+class Elsewhere:
+    session = "not-in-the-servers-home"
+    killed = False
+
+    def snapshot(self):
+        halted = "HALTED" if self.killed else "ACTIVE"
+        equity = {"value": time.time(), "start": 1.0, "series": []}
+        return {"stage": "paper", "label": "PAPER", "state": "running", "trading_state": halted, "equity": equity}
+
+    async def kill(self):
+        self.killed = True
+        return {"cancelled": 2, "remaining": 0, "seconds": 0.5, "verified": True}
+
+
+LabPanel(Elsewhere())
+"""
+BLOCK = "import time\ntime.sleep(120)"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path, Path]]:
+    home, root = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("root")
+    home.chmod(0o700)
+    with pytest.MonkeyPatch.context() as patch, jupyter(home, root, token=TOKEN) as address:
+        patch.setenv("AUTOTRADER_LAB_HOME", str(home))
+        yield address, home, root
+        for row in list_sessions():
+            host = RunFolder(row.path).host_if_alive()
+            if host is not None:
+                os.kill(host.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def opened(world: tuple[str, Path, Path], *cells: str) -> Iterator[tuple[Any, list[str]]]:
+    """A notebook of `cells` in JupyterLab with a ready kernel; its first cell has been run and shows a panel."""
+    address, _, root = world
     complaints: list[str] = []
-    with (
-        standin_host(home, "alpha", "--stage", "live", "--rehearsal") as host,
-        jupyter(home, root, token="a-token") as address,
-        browser_page(viewport={"width": 1300, "height": 1100}) as page,
-    ):
+    path = notebook(root / f"{len(list(root.iterdir()))}.ipynb", *cells)
+    with browser_page(viewport={"width": 1300, "height": 1100}) as page:
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"{address}/lab/tree/climb.ipynb?token=a-token")
+        page.goto(f"{address}/lab/tree/{path.name}?token={TOKEN}")
         page.wait_for_function(KERNEL_IDLE, timeout=60_000)
         page.wait_for_timeout(1500)  # the widget manager asks the kernel for its comms when it connects
-        page.evaluate(RUN_CELL)
+        page.evaluate(RUN_CELL, 0)
         page.wait_for_selector(".atl .atl-figure", timeout=30_000)
-        yield page, host, complaints
+        yield page, complaints
 
 
-def test_it_shows_moves_and_kills_while_a_cell_blocks_the_kernel(lab: tuple[Any, Any, list[str]]) -> None:
-    page, host, complaints = lab
-    panel = page.locator(".atl")
-    notice = panel.locator(".atl-notice")
-    wait_for(
-        lambda: panel.locator(".atl-label").inner_text() == "LIVE, rehearsal", message="the stage's label is missing"
-    )
-    assert panel.get_attribute("data-rehearsal") == "true"
-    assert panel.locator(".atl-step").count() == 4
-    assert panel.locator("[data-rung=live]").get_attribute("aria-current") == "step"
-    assert panel.locator(".atl-line").get_attribute("d").startswith("M")
-    assert panel.get_by_text("<b>EVIL</b>/USDT").count() == 1
-    panel.locator("[data-rung=live]").click()
-    assert panel.locator(".atl-evidence tbody tr").count() == 5
-    assert "kill switch drilled" in panel.locator(".atl-evidence").inner_text()
+def block(page: Any) -> Any:
+    """Let the second cell block the kernel; returns its prompt."""
+    page.evaluate(RUN_CELL, 1)
+    prompt = page.locator(".jp-CodeCell").nth(1).locator(".jp-InputPrompt").first
+    wait_for(lambda: prompt.inner_text() == "[*]:", message="the cell does not run")
+    return prompt
 
-    page.evaluate(START_BLOCKING_CELL)
-    blocked = page.locator(".jp-CodeCell").nth(1).locator(".jp-InputPrompt").first
-    wait_for(lambda: blocked.inner_text() == "[*]:", message="the cell does not run")
-    equity = panel.locator(".atl-figure").inner_text()
-    newest = panel.locator(".atl-wide tbody tr").first.get_attribute("title")
-    wait_for(
-        lambda: panel.locator(".atl-figure").inner_text() != equity, message="equity stands still while a cell runs"
-    )
-    wait_for(
-        lambda: panel.locator(".atl-wide tbody tr").first.get_attribute("title") != newest,
-        message="no new order appears on top while a cell runs",
-    )
 
-    panel.get_by_role("button", name="KILL", exact=True).click()
+def kill(page: Any) -> None:
+    page.get_by_role("button", name="KILL", exact=True).click()
     page.wait_for_timeout(400)
-    panel.get_by_role("button", name="Confirm KILL").click()
-    wait_for(lambda: "Killed" in notice.inner_text(), message="the kill was not answered")
-    wait_for(lambda: panel.get_by_text("HALTED", exact=True).count() == 1, message="the panel does not show the halt")
-    assert blocked.inner_text() == "[*]:"
+    page.get_by_role("button", name="Confirm KILL").click()
 
-    host.kill()
-    wait_for(
-        lambda: "Host not answering since" in notice.inner_text(),
-        message="the death is not shown",
-    )
-    page.keyboard.press("Alt+Shift+KeyK")
-    page.wait_for_timeout(400)
-    page.keyboard.press("Alt+Shift+KeyK")
-    wait_for(lambda: "KILL file is written" in notice.inner_text(), message="no word of the KILL file")
-    assert complaints == []
+
+def test_a_paper_session_moves_and_is_killed_while_a_cell_blocks_the_kernel(world: tuple[str, Path, Path]) -> None:
+    with opened(world, TRADE, BLOCK) as (page, complaints):
+        panel = page.locator(".atl")
+        notice = panel.locator(".atl-notice")
+        assert panel.locator(".atl-label").inner_text() == "PAPER, rehearsal"
+        blocked = block(page)
+        orders = panel.locator(".atl-wide tbody tr")
+        newest = orders.first.get_attribute("title")
+        wait_for(lambda: orders.first.get_attribute("title") != newest, message="no new order while a cell runs")
+        wait_for(lambda: panel.locator(".atl-line").get_attribute("d"), message="no equity line while a cell runs")
+        worth = panel.locator(".atl-figure")
+        before = worth.inner_text()
+        wait_for(lambda: worth.inner_text() != before, message="equity stands still while a cell runs")
+        panel.locator("[data-rung=testnet]").click()
+        wait_for(lambda: "round trips" in panel.locator(".atl-evidence").inner_text(), message="no evidence is shown")
+
+        kill(page)
+        wait_for(lambda: "Killed" in notice.inner_text(), message="the kill was not answered")
+        wait_for(lambda: panel.get_by_text("HALTED", exact=True).count(), message="the panel does not show the halt")
+        assert blocked.inner_text() == "[*]:"
+        with Journal.open(RunFolder.named("paper-run").journal_file, read_only=True) as journal:
+            states = [entry.payload["state"] for entry in journal.read(kinds=records.TRADING_STATE)]
+        assert states[-1] == "HALTED"
+        assert complaints == []
+
+
+def test_the_stage_is_unmistakable_and_a_dead_kernel_or_host_leaves_a_way_to_kill(
+    world: tuple[str, Path, Path],
+) -> None:
+    with (
+        standin_host(world[1], "standin", "--stage", "live", "--rehearsal") as host,
+        opened(world, WATCH) as (page, complaints),
+    ):
+        panel = page.locator(".atl")
+        notice = panel.locator(".atl-notice")
+        wait_for(lambda: panel.locator(".atl-label").inner_text() == "LIVE, rehearsal", message="no label of the stage")
+        assert panel.get_attribute("data-rehearsal") == "true"
+        assert panel.locator("[data-rung=live]").get_attribute("aria-current") == "step"
+        assert panel.get_by_text("<b>EVIL</b>/USDT").count() == 1
+
+        page.evaluate(KILL_KERNEL)
+        page.wait_for_timeout(500)
+        worth = panel.locator(".atl-figure").inner_text()
+        wait_for(lambda: panel.locator(".atl-figure").inner_text() != worth, message="the panel died with the kernel")
+        kill(page)
+        wait_for(lambda: "nothing left at the venue" in notice.inner_text(), message="the kill was not answered")
+
+        host.kill()
+        wait_for(lambda: "Host not answering since" in notice.inner_text(), message="the host's death is not shown")
+        page.keyboard.press("Alt+Shift+KeyK")
+        page.wait_for_timeout(400)
+        page.keyboard.press("Alt+Shift+KeyK")
+        wait_for(lambda: "KILL file is written" in notice.inner_text(), message="no word of the KILL file")
+        assert complaints == []
+
+
+def test_where_the_server_knows_no_such_session_the_kernel_carries(world: tuple[str, Path, Path]) -> None:
+    with opened(world, THROUGH_THE_KERNEL) as (page, complaints):
+        panel = page.locator(".atl")
+        notice = panel.locator(".atl-notice")
+        wait_for(lambda: "go through the kernel" in notice.inner_text(), message="the panel does not say how it works")
+        worth = panel.locator(".atl-figure").inner_text()
+        wait_for(lambda: panel.locator(".atl-figure").inner_text() != worth, message="the kernel pushes nothing")
+        kill(page)
+        wait_for(lambda: "2 orders cancelled" in notice.inner_text(), message="the kill was not answered")
+        wait_for(lambda: panel.get_by_text("HALTED", exact=True).count(), message="the panel does not show the halt")
+        assert complaints == []
