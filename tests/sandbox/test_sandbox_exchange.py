@@ -8,6 +8,7 @@ from autotrader_lab.sandbox.exchange import Exchange
 from autotrader_lab.sandbox.instruments import choose_instruments
 from autotrader_lab.sandbox.orders import (
     ExecutionKind,
+    Instrument,
     Order,
     OrderEvent,
     OrderRequest,
@@ -305,3 +306,54 @@ def test_too_little_money_is_refused_before_anything_happens(desk: Desk) -> None
 def test_withdrawing_more_than_is_free_is_refused(desk: Desk) -> None:
     with pytest.raises(Refused, match="INSUFFICIENT_BALANCE"):
         desk.exchange.deposit("ann", "BTC", -e("11"), 1)
+
+
+def test_refusals_that_name_what_is_wrong_with_an_amendment_or_an_iceberg(desk: Desk) -> None:
+    with pytest.raises(Refused, match="ICEBERG_TOO_LARGE"):
+        desk.order("SELL", "LIMIT", "1", "105", iceberg=e("2"))
+    first, second = desk.order("SELL", "LIMIT", "1", "105"), desk.order("SELL", "LIMIT", "1", "105")
+    with pytest.raises(Refused, match="DUPLICATE_ORDER"):
+        desk.exchange.amend("ann", first, e("0.5"), second.client_order_id, 4)
+    desk.exchange.cancel("ann", first, 5)
+    with pytest.raises(Refused, match="UNKNOWN_ORDER"):
+        desk.exchange.amend("ann", first, e("0.5"), "new", 4)
+
+
+def test_one_trade_of_the_market_fills_better_orders_first_and_no_more_than_its_size(desk: Desk) -> None:
+    high, low = desk.order("BUY", "LIMIT", "1", "100.5"), desk.order("BUY", "LIMIT", "1", "100.2", who="bob")
+    desk.trade("SELL", "100", "1")
+    assert (high.status, low.executed) == (Status.FILLED, 0)
+
+
+def test_an_amount_larger_than_the_book_takes_what_there_is(desk: Desk) -> None:
+    sale = desk.order("SELL", "MARKET", quote_quantity=e("500"))
+    assert sale.status is Status.EXPIRED
+    assert trim_e8(sale.executed) == "3"
+    with pytest.raises(Refused, match="NO_LIQUIDITY"):
+        desk.order("SELL", "MARKET", quote_quantity=e("500"))
+
+
+def test_a_market_order_stops_where_the_money_ends(desk: Desk) -> None:
+    desk.exchange.deposit("ann", "USDT", -e("99890"), 1)
+    desk.order("SELL", "LIMIT", "1", "100.5")
+    order = desk.order("BUY", "MARKET", "1")
+    assert order.status is Status.FILLED
+    assert trim_e8(order.fills[0].price) == "101"
+    stop = desk.order("BUY", "STOP_LOSS", "1", stop_price=e("103"), who="bob")
+    desk.exchange.deposit("bob", "USDT", -e("99897"), 1)
+    desk.depth([], [("102", "0"), ("120", "5")])
+    desk.trade("BUY", "120", "0.001")
+    assert stop.status is Status.EXPIRED
+    assert stop.executed == e("0.85833")
+    assert desk.exchange.accounts["bob"].free["USDT"] >= 0
+
+
+def test_a_market_that_contradicts_itself_keeps_its_last_word(desk: Desk) -> None:
+    desk.depth([], [("99.5", "1")])
+    assert desk.shown("BUY")[0] == ("99", "2")
+    assert desk.shown("SELL")[0] == ("99.5", "1")
+
+
+def test_an_instrument_with_too_fine_a_grid_is_refused() -> None:
+    with pytest.raises(ValueError, match="finer than 1e-8"):
+        Instrument(symbol="X", base="X", quote="Y", tick=e("0.00001"), step=e("0.00001"))

@@ -16,6 +16,7 @@ from sandbox_wire import LIMIT, Json, S, Socket, Wire, now_ms
 
 from autotrader_lab.model.clock import SimulatedClock
 from autotrader_lab.sandbox import Sandbox
+from autotrader_lab.sandbox.venues.binance import channel
 from autotrader_lab.sandbox.venues.binance.calls import Answer
 from autotrader_lab.sandbox.venues.binance.hooks import Hooks, RequestInfo
 from autotrader_lab.sandbox.venues.binance.limits import Limits
@@ -431,3 +432,67 @@ async def test_a_candle_is_streamed_once_more_when_it_has_closed() -> None:
         assert (closed["t"], closed["c"], closed["n"]) == (running["t"], running["c"], running["n"])
         assert (following["t"], following["x"], following["n"]) == (running["t"] + 60_000, False, 0)
         assert following["o"] == closed["c"]
+
+
+async def test_test_orders_place_nothing_and_can_tell_the_commission(wire: Wire) -> None:
+    assert (await wire.signed("POST", "/api/v3/order/test", **LIMIT)) == (200, {})
+    _, rates = await wire.signed("POST", "/api/v3/order/test", **LIMIT, computeCommissionRates="true")
+    assert rates["standardCommissionForOrder"] == {"maker": "0.00100000", "taker": "0.00100000"}
+    _, refused = await wire.signed("POST", "/api/v3/order/test", **{**LIMIT, "quantity": "100"})
+    assert refused["code"] == -2010
+    assert (await wire.signed("GET", "/api/v3/allOrders", symbol=S))[1] == []
+
+
+async def test_windows_of_tickers_trades_and_orders(wire: Wire, box: Sandbox) -> None:
+    box.driver.advance(5)
+    for path in (f"ticker?symbol={S}&windowSize=4h", f"ticker/tradingDay?symbol={S}"):
+        answer = (await wire.send("GET", f"/api/v3/{path}"))[1]
+        assert answer["lowPrice"] <= answer["lastPrice"] <= answer["highPrice"]
+    assert (await wire.send("GET", f"/api/v3/ticker?symbol={S}&windowSize=9y"))[1]["code"] == -1100
+    assert (await wire.send("GET", "/api/v3/ticker"))[1]["code"] == -1102
+    _, both = await wire.send("GET", f'/api/v3/ticker/price?symbol={S}&symbols=["{S}"]')
+    assert both["code"] == -1128
+    assert (await wire.send("GET", f'/api/v3/ticker/price?symbols=["{S}","{S}"]'))[1]["code"] == -1151
+    assert (await wire.send("GET", "/api/v3/ticker/price?symbols=BTC"))[1]["code"] == -1100
+    await wire.order(symbol=S, side="BUY", type="MARKET", quantity="0.01")
+    start = now_ms() - 60_000
+    for path in ("myTrades", "allOrders"):
+        assert len((await wire.signed("GET", f"/api/v3/{path}", symbol=S, startTime=start))[1]) == 1
+        assert (await wire.signed("GET", f"/api/v3/{path}", symbol=S, endTime=start))[1] == []
+        _, far = await wire.signed("GET", f"/api/v3/{path}", symbol=S, startTime=1, endTime=start)
+        assert far["code"] == -1127
+    assert (await wire.signed("GET", "/api/v3/myTrades", symbol=S, startTime=start, fromId=1))[1]["code"] == -1128
+    assert len((await wire.send("GET", f"/api/v3/aggTrades?symbol={S}&startTime={start}"))[1]) > 1
+    _, counts = await wire.signed("GET", "/api/v3/rateLimit/order")
+    assert [row["interval"] for row in counts] == ["SECOND", "DAY"]
+
+
+async def test_what_the_venue_has_retired_and_malformed_socket_requests(wire: Wire) -> None:
+    url = f"{wire.entry['rest']}/api/v3/userDataStream"
+    async with wire.session.post(url) as response:
+        assert response.status == 410
+    assert (await wire.send("GET", "/api/v3/depth", f"symbol={S}&symbol={S}"))[1]["code"] == -1101
+    for path, wrong, expected in (
+        ("/ws-api/v3", "{", {"code": -1135, "msg": "Invalid JSON Request"}),
+        ("/ws-api/v3", '{"method": "ping", "params": [1]}', {"code": -1135, "msg": "Invalid JSON Request"}),
+        ("/ws-api/v3", "[]", {"code": -1135, "msg": "Invalid JSON Request"}),
+    ):
+        async with wire.session.ws_connect(f"{wire.entry['ws']}{path}") as raw:
+            await raw.send_str(wrong)
+            assert (await Socket(raw).next())["error"] == expected
+    async with wire.session.ws_connect(f"{wire.entry['ws']}/ws") as raw:
+        await raw.send_str("{")
+        assert (await Socket(raw).next())["error"]["code"] == 3
+        await raw.send_str("{}")
+        assert (await Socket(raw).next())["error"]["code"] == 2
+
+
+async def test_a_reader_that_does_not_read_is_dropped(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "MOST_WAITING", 50)
+    async with aiohttp.ClientSession() as http:
+        async with http.ws_connect(f"{box.addresses['binance']['ws']}/ws/btcusdt@trade") as raw:
+            while not box.venues["testnet"].streams.reader_count:
+                await asyncio.sleep(0.01)
+            box.driver.advance(60)
+            kinds = [(await asyncio.wait_for(raw.receive(), 5)).type for _ in range(51)]
+        assert kinds == [aiohttp.WSMsgType.TEXT] * 50 + [aiohttp.WSMsgType.CLOSE]

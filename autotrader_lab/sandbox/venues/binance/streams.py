@@ -71,6 +71,11 @@ class Streams:
                 self._changes[symbol, speed] = _Changes(book.update_id)
         self._world.listeners.append(self._on_events)
 
+    @property
+    def reader_count(self) -> int:
+        """How many connections there are."""
+        return len(self._readers)
+
     def close(self) -> None:
         """End every connection."""
         for reader in self._readers:
