@@ -8,7 +8,6 @@ WebSocket API that carries the user-data stream anyway; ccxt signs, sends and re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -98,6 +97,7 @@ class BinanceAdapter(CcxtAdapter):
         )
         self.websocket_orders = websocket_orders
         self._rules: dict[str, codec.Rules] = {}
+        self._answers: dict[str, Any] = {}
 
     def feed(self) -> CcxtFeed:
         """Market data of the same world, over connections of its own."""
@@ -154,19 +154,25 @@ class BinanceAdapter(CcxtAdapter):
             await stale.close()
         # ccxt would wait up to 30 s after failed dials; how long to wait is the stream keeper's to say.
         exchange.ws_dial_backoff = {}
-        await self._call_ws("userDataStream.subscribe.signature", {})
-        client = exchange.clients.get(url)
-        if client is None or client.closed():
+        exchange.open()
+        client = exchange.client(url)
+        await self._call_ws(client, "userDataStream.subscribe.signature", {})
+        if client.closed():
             raise ConnectionError("the user stream ended as it began")
         return _UserStream(client)
 
     def _tap(self, message: Any) -> bool:
-        """Every WebSocket message, before ccxt; true for the private events, which ccxt need not see."""
+        """Every WebSocket message, before ccxt; true for what ccxt need not see: private events and our answers."""
         if not isinstance(message, dict):
             return False
+        answer = self._answers.get(message.get("id", ""))
+        if answer is not None and message.get("status") == 200:
+            answer.resolve(message.get("result"))
         for limit in message.get("rateLimits") or ():
             if limit.get("rateLimitType") == "REQUEST_WEIGHT" and "count" in limit:
                 self._budget.note(int(limit["count"]))
+        if answer is not None:
+            return bool(answer.done())
         event = message.get("event", message)
         kind = event.get("e") if isinstance(event, dict) else None
         if kind == "executionReport":
@@ -265,21 +271,28 @@ class BinanceAdapter(CcxtAdapter):
     async def _trade(self, verb: str, path: str, method: str, params: dict[str, str]) -> Any:
         """Send one state-changing call, the way this adapter was told to."""
         if self.websocket_orders and self._stream.is_live:
-            return await self._call_ws(method, params)
+            client = self._exchange.clients.get(self._ws_api)
+            if client is not None and not client.closed():
+                return await self._call_ws(client, method, params)
         return await self._exchange.request(path, ["private"], verb, params)
 
-    async def _call_ws(self, method: str, params: dict[str, str]) -> Any:
-        exchange, url = self._exchange, self._ws_api
-        request_id = str(exchange.request_id(url))
-        message = {"id": request_id, "method": method, "params": exchange.sign_params(params)}
-        client = exchange.client(url)
-        answer = exchange.watch(url, request_id, message, request_id, {"id": request_id, "method": _resolve})
+    async def _call_ws(self, client: Any, method: str, params: dict[str, str]) -> Any:
+        """Ask over the WebSocket API. What ccxt does around it costs more than the call, so only its parts are used."""
+        exchange = self._exchange
+        request_id = str(exchange.request_id(client.url))
+        # In client.futures an error answer and the end of the line find it too.
+        answer = self._answers[request_id] = client.future(request_id)
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await asyncio.shield(answer)
+                if client.connection is None:
+                    # A dial that fails is told to the answer only.
+                    await asyncio.wait({client.connect(exchange.session), answer}, return_when=asyncio.FIRST_COMPLETED)
+                if answer.done():
+                    return answer.result()
+                await client.send({"id": request_id, "method": method, "params": exchange.sign_params(params)})
+                return await answer
         finally:
-            # ccxt keeps one entry a request for ever.
-            client.subscriptions.pop(request_id, None)
+            del self._answers[request_id]
             client.futures.pop(request_id, None)
 
 
@@ -300,11 +313,6 @@ def _look(ended: asyncio.Future[Any]) -> None:
     """Take note of how it ended, so that asyncio does not complain where nobody waited any more."""
     if not ended.cancelled():
         ended.exception()
-
-
-def _resolve(client: Any, message: Mapping[str, Any]) -> None:
-    """Hand ccxt's answer to who waits for it."""
-    client.resolve(message.get("result"), str(message["id"]))
 
 
 def _object(raw: Any) -> dict[str, Any]:

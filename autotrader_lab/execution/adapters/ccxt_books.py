@@ -38,7 +38,8 @@ log = logging.getLogger(__name__)
 WORKING = frozenset({OrderStatus.SUBMITTED, OrderStatus.PARTIAL_FILL})
 NOT_SEEN = frozenset({OrderStatus.PENDING, OrderStatus.UNKNOWN})
 
-_OVERLAP_NS = 1_000_000_000
+_OVERLAP_NS = 10_000_000_000
+"""How far behind the last execution the next question starts: venues list them a little later than they happen."""
 
 
 class CcxtBooks(CcxtAccount):
@@ -74,7 +75,7 @@ class CcxtBooks(CcxtAccount):
         self._symbols[view.client_order_id] = view.symbol
         if view.order_id:
             self._client_ids[view.symbol, view.order_id] = view.client_order_id
-        if view.created_at is not None:
+        if view.created_at is not None and view.is_open:
             since_ns = to_ns(view.created_at)
             self._fills_from_ns[view.symbol] = min(since_ns, self._fills_from_ns.get(view.symbol, since_ns))
 
@@ -246,6 +247,7 @@ class CcxtBooks(CcxtAccount):
 
     async def _fetch_fills(self, symbol: str) -> None:
         """Report the executions of our orders since the last one seen."""
+        asked_ns = self._venue_now_ns()
         since_ns = self._fills_from_ns.get(symbol, self._connected_ns) - _OVERLAP_NS
         name = f"fills of {symbol}"
         for fill in await self._ask("query", name, lambda: self._trades(symbol, since_ms=since_ns // 1_000_000)):
@@ -253,6 +255,7 @@ class CcxtBooks(CcxtAccount):
             if owner is not None:
                 fill.client_order_id = owner
                 self._tell(Filled(owner, to_ns(fill.timestamp), fill))
+        self._fills_from_ns[symbol] = max(asked_ns, self._fills_from_ns.get(symbol, 0))
 
 
 def _new_quantity(view: Order, fills: Iterable[Fill]) -> Decimal:

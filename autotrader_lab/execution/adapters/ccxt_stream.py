@@ -16,7 +16,7 @@ from autotrader_lab.execution.adapters.base import ConnectionState
 from autotrader_lab.execution.adapters.ccxt_errors import venue_message
 from autotrader_lab.model.clock import Clock
 
-__all__ = ["StreamKeeper", "Subscription", "backoff_s"]
+__all__ = ["StreamKeeper", "Subscription", "backoff_s", "unexpected"]
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class StreamKeeper:
             reason = venue_message(cause)
             if was_live:
                 attempt = 0
-                log.warning("%s: stream lost: %s", self._name, reason, exc_info=_unexpected(cause))
+                log.warning("%s: stream lost: %s", self._name, reason, exc_info=unexpected(cause))
                 self._tell("lost", reason)
             else:
                 log.warning("%s: attempt %d to come back failed: %s", self._name, attempt, reason)
@@ -168,7 +168,7 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-def _unexpected(error: BaseException) -> BaseException | None:
+def unexpected(error: BaseException) -> BaseException | None:
     """`error` where it is no ordinary loss of a connection, so that its traceback is logged."""
     ordinary = any(kind.__name__ in ("BaseError", "VenueError", "OSError") for kind in type(error).__mro__)
     return None if ordinary else error

@@ -14,11 +14,11 @@ from typing import Any
 
 from autotrader_lab.execution.adapters.ccxt_errors import translate, venue_message
 from autotrader_lab.execution.adapters.ccxt_setups import setup_of
-from autotrader_lab.execution.adapters.ccxt_stream import backoff_s
+from autotrader_lab.execution.adapters.ccxt_stream import backoff_s, unexpected
 from autotrader_lab.execution.adapters.ccxt_wire import Addresses, close_exchange, local_addresses, make_exchange
 from autotrader_lab.execution.market_data.feeds import MarketCallback
 from autotrader_lab.model.clock import Clock, SystemClock
-from autotrader_lab.model.errors import ConfigError, DataError, InstrumentError
+from autotrader_lab.model.errors import ConfigError
 from autotrader_lab.model.instruments import Instrument, Instruments
 from autotrader_lab.model.market import Bar, Book, MarketEvent, Quote, Trade
 
@@ -173,9 +173,8 @@ class CcxtFeed:
                     self._is_up(name)
                     for event in events:
                         self._publish(event)
-            except (InstrumentError, DataError):
-                raise
-            except Exception as error:  # noqa: BLE001 - ccxt raises many things, all of which mean: open it anew
+            except Exception as error:
+                log.warning("%s: stream lost: %s", name, venue_message(error), exc_info=unexpected(error))
                 self._is_down(name, venue_message(error))
             # ccxt would wait up to 30 s by itself after failed dials.
             self._exchange.ws_dial_backoff = {}
@@ -189,7 +188,6 @@ class CcxtFeed:
     def _is_down(self, name: str, reason: str) -> None:
         first = not self._down
         self._down.add(name)
-        log.warning("%s: stream lost: %s", name, reason)
         if first:
             self._tell("lost", f"{name}: {reason}")
 
