@@ -216,23 +216,13 @@ def _to_kill(session: str | None, everything: bool) -> list[RunFolder]:
 
 def _state_of(folder: RunFolder) -> dict[str, Any]:
     """The snapshot of a session, with ``answering`` and, where no host does, ``silence``."""
-    from autotrader_lab.host.snapshot import offline_snapshot
-    from autotrader_lab.journal import Journal
-    from autotrader_lab.jupyter.remote import HostSilent
+    from autotrader_lab.jupyter.remote import HostSilent, last_known
     from autotrader_lab.jupyter.remote import status as ask
-    from autotrader_lab.model.errors import JournalError
 
     try:
         return {**ask(folder), "answering": True, "silence": ""}
     except HostSilent as error:
-        silence = str(error)
-    try:
-        with Journal.open(folder.journal_file, session=folder.session, read_only=True) as journal:
-            return {**offline_snapshot(folder.read_session(), journal), "answering": False, "silence": silence}
-    except JournalError as error:
-        info = folder.read_session()
-        empty = {"session": info.session, "strategy": info.strategy, "stage": "", "state": "idle", "label": "IDLE"}
-        return {**empty, "profile": info.profile, "answering": False, "silence": f"{silence} {error}"}
+        return {**last_known(folder), "answering": False, "silence": str(error)}
 
 
 def _print_table(found: list[dict[str, Any]]) -> None:

@@ -7,6 +7,7 @@ cell; the panel's button and ``autotrader-lab kill`` do not.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,9 @@ from typing import Any
 import pandas as pd
 
 from autotrader_lab.host.runs import RunFolder, list_sessions
-from autotrader_lab.host.snapshot import offline_snapshot
 from autotrader_lab.journal import Entry, Journal
 from autotrader_lab.journal.frames import orders_frame, positions_frame
-from autotrader_lab.jupyter.remote import HostSilent, in_words, status
+from autotrader_lab.jupyter.remote import HostSilent, in_words, last_known, status
 from autotrader_lab.jupyter.remote import kill as pull
 from autotrader_lab.model.errors import AutoTraderError, HostError
 
@@ -27,7 +27,9 @@ NAMES = ("stage", "positions", "orders", "kill")
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Give `shell` the magics; IPython calls this."""
+    """Give `shell` the magics, and labs their panel where the widget library is installed; IPython calls this."""
+    with contextlib.suppress(ImportError):
+        import autotrader_lab.widgets  # noqa: F401 - importing it is what registers the panel
     for name in NAMES:
         shell.register_magic_function(_spoken(globals()[f"_{name}"]), "line", name)
 
@@ -44,8 +46,7 @@ def _stage(line: str) -> pd.DataFrame:
     try:
         snapshot = status(folder)
     except HostSilent:
-        with _journal(folder) as journal:
-            snapshot = offline_snapshot(folder.read_session(), journal)
+        snapshot = last_known(folder)
     rows = [
         {
             "stage": rung["stage"],
@@ -53,10 +54,10 @@ def _stage(line: str) -> pd.DataFrame:
             "passed": f"{sum(check['passed'] for check in rung['checks'])}/{len(rung['checks'])}",
             "missing": ", ".join(check["name"] for check in rung["checks"] if not check["passed"]),
         }
-        for rung in snapshot["ladder"]
+        for rung in snapshot.get("ladder", ())
     ]
     frame = pd.DataFrame(rows, columns=["stage", "status", "passed", "missing"]).set_index("stage")
-    title = f"{snapshot['session']} · {snapshot['label']} · {snapshot['state']} · {snapshot['trading_state']}"
+    title = f"{snapshot['session']} · {snapshot['label']} · {snapshot['state']}"
     return frame.rename_axis(title, axis="columns")
 
 

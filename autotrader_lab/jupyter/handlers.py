@@ -19,7 +19,7 @@ from jupyter_server.utils import url_path_join
 from tornado import web
 
 from autotrader_lab.host.runs import RunFolder, list_sessions
-from autotrader_lab.jupyter.remote import HostSilent, kill, send_command, status
+from autotrader_lab.jupyter.remote import HostSilent, kill, last_known, send_command, status
 from autotrader_lab.model.errors import AutoTraderError, GateClosed, HostError, TradingHalted
 
 __all__ = ["routes"]
@@ -64,7 +64,11 @@ class StatusHandler(_Handler):
     @web.authenticated
     @authorized
     async def get(self, session: str) -> None:
-        """Answer ``{"host": "answering" | "silent" | "unknown", "snapshot": …, "message": …}``."""
+        """Answer ``{"host": "answering" | "silent" | "ended" | "unknown", "snapshot": …, "message": …}``.
+
+        ``ended`` is a host that left its session in order; ``silent`` one that should be there. Where no process runs,
+        the snapshot is the journal's.
+        """
         try:
             folder = existing(session)
         except HostError as error:
@@ -73,7 +77,7 @@ class StatusHandler(_Handler):
         try:
             snapshot = await asyncio.to_thread(status, folder)
         except AutoTraderError as error:
-            self.answer({"host": "silent", "snapshot": None, "message": str(error)})
+            self.answer(await asyncio.to_thread(without_host, folder, str(error)))
             return
         self.answer({"host": "answering", "snapshot": snapshot, "message": ""})
 
@@ -133,6 +137,14 @@ def existing(session: str) -> RunFolder:
     if not folder.exists:
         raise HostError(f"session {session!r} is not in this server's home; is AUTOTRADER_LAB_HOME the kernel's?")
     return folder
+
+
+def without_host(folder: RunFolder, message: str) -> dict[str, Any]:
+    """What ``status`` answers where no host does."""
+    if folder.host_if_alive() is not None:
+        return {"host": "silent", "snapshot": None, "message": message}
+    snapshot = last_known(folder)
+    return {"host": "silent" if snapshot["state"] == "failed" else "ended", "snapshot": snapshot, "message": message}
 
 
 def routes(base_url: str) -> list[tuple[str, type[_Handler]]]:

@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from autotrader_lab.host.api import error_class
 from autotrader_lab.host.runs import HostInfo, RunFolder
-from autotrader_lab.model.errors import HostError
+from autotrader_lab.host.snapshot import offline_snapshot
+from autotrader_lab.journal import Journal
+from autotrader_lab.model.errors import HostError, JournalError
 
-__all__ = ["HostSilent", "in_words", "kill", "send_command", "status"]
+__all__ = ["HostSilent", "in_words", "kill", "last_known", "send_command", "status"]
 
 STATUS_TIMEOUT_S = 2.0
 COMMAND_TIMEOUT_S = 60.0
 KILL_TIMEOUT_S = 10.0
 _UNAUTHORIZED = 401
+_LAST_KNOWN: dict[Path, tuple[int, dict[str, Any]]] = {}
 
 
 class HostSilent(HostError):
@@ -38,6 +42,24 @@ def status(folder: RunFolder, timeout_s: float = STATUS_TIMEOUT_S) -> dict[str, 
         If no host answers within `timeout_s` seconds.
     """
     return _ask(folder, "GET", "status", None, timeout_s)
+
+
+def last_known(folder: RunFolder) -> dict[str, Any]:
+    """The session's snapshot from its journal alone; its ``state`` is ``failed`` where a host died at work.
+
+    A session that never journaled anything is ``idle``. Read again only when the journal has grown.
+    """
+    info = folder.read_session()
+    try:
+        with Journal.open(folder.journal_file, session=folder.session, read_only=True) as journal:
+            seq = journal.last_seq()
+            known = _LAST_KNOWN.get(folder.path)
+            if known is None or known[0] != seq:
+                known = _LAST_KNOWN[folder.path] = (seq, offline_snapshot(info, journal))
+            return known[1]
+    except JournalError:
+        idle = {"session": info.session, "strategy": info.strategy, "stage": "", "state": "idle", "label": "IDLE"}
+        return {**idle, "profile": info.profile, "symbols": list(info.symbols)}
 
 
 def send_command(

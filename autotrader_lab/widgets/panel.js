@@ -112,7 +112,7 @@ function renderPanel(model, el) {
   let haltSeen = false;
   let beat = { value: null, seenMs: Date.now() };
 
-  const viaServer = () => link.status === "live" || link.status === "silent" || link.status === "connecting";
+  const viaServer = () => link.status !== "absent" && link.status !== "unknown";
   const current = () => (viaServer() ? link.snapshot ?? model.get("snapshot") : model.get("snapshot"));
   const hasData = (snapshot) => Boolean(snapshot && snapshot.stage !== undefined);
 
@@ -120,9 +120,13 @@ function renderPanel(model, el) {
     if (link.status === "silent" && Date.now() - (link.answeredAtMs ?? 0) > SILENT_AFTER_MS) {
       const since = new Date(link.silentSinceMs).toISOString().slice(11, 19);
       return { level: "critical", text: `Host not answering since ${since} UTC. ${link.message} What is shown is old.` +
-        (outcome ? ` ${outcome.text}` : " KILL still works: it leaves a KILL file the host obeys.") };
+        (outcome && outcome.atMs > link.silentSinceMs ? ` ${outcome.text}` : " KILL still works: it leaves a KILL file the host obeys.") };
     }
     if (outcome) return outcome;
+    if (link.status === "ended") {
+      return { level: "info", text: "The host of this session has ended; this is its last state. " +
+        'A new one starts with: await lab.start("paper")' };
+    }
     if (!viaServer()) {
       const why = link.status === "unknown" ? link.message : "The Jupyter server extension is not here.";
       return { level: "warning", text: `${why} The buttons go through the kernel and wait for running cells; ` +
@@ -164,8 +168,8 @@ function renderPanel(model, el) {
     lease.hidden = !data.lease;
     const target = stage || "paper";
     setText(start, `Start ${target}`);
-    start.disabled = busy || !STARTABLE.has(data.state) || link.status === "silent";
-    stop.disabled = busy || !STOPPABLE.has(data.state) || link.status === "silent";
+    start.disabled = busy || !STARTABLE.has(data.state) || link.status === "silent" || link.status === "ended";
+    stop.disabled = busy || !STOPPABLE.has(data.state) || link.status === "silent" || link.status === "ended";
 
     const message = noticeNow(data);
     notice.hidden = message === null;
@@ -214,6 +218,7 @@ function renderPanel(model, el) {
     const answer = await way.act(action, body);
     busy = false;
     outcome = answer.ok ? say(answer.body || {}) : { level: "critical", text: `${action} failed: ${answer.message}` };
+    if (outcome) outcome.atMs = Date.now();
     update();
     return answer.ok;
   }

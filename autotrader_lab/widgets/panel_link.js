@@ -111,6 +111,8 @@ class Link {
         waitMs = POLL_SILENT_MS;
       } else {
         this.silent(body.message);
+        if (body.host === "ended") this.status = "ended"; // in order: its stage was stopped before it left
+        this.snapshot = body.snapshot ?? this.snapshot;
         waitMs = POLL_SILENT_MS;
       }
     } catch (error) {

@@ -25,9 +25,8 @@ def shell(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # IPython's own
         made = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
-    made.run_line_magic("load_ext", "autotrader_lab.ipython")
+    made.run_line_magic("load_ext", "autotrader_lab")
     yield made
-    made.run_line_magic("unload_ext", "autotrader_lab.ipython")
     InteractiveShell.clear_instance()
 
 
@@ -59,6 +58,7 @@ def test_a_mistake_is_one_line(shell: Any, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_they_can_be_taken_away(shell: Any) -> None:
+    shell.run_line_magic("load_ext", "autotrader_lab.ipython")
+    assert "stage" in shell.magics_manager.magics["line"]
     shell.run_line_magic("unload_ext", "autotrader_lab.ipython")
     assert "stage" not in shell.magics_manager.magics["line"]
-    shell.run_line_magic("load_ext", "autotrader_lab.ipython")

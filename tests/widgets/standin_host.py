@@ -23,7 +23,7 @@ from aiohttp import web
 
 from autotrader_lab.host.api import build_app
 from autotrader_lab.host.runs import HostInfo, RunFolder, SessionInfo, process_started
-from autotrader_lab.journal import Journal
+from autotrader_lab.journal import Journal, records
 from autotrader_lab.model.errors import GateClosed, HostError
 
 STAGES = ("replay", "paper", "testnet", "live")
@@ -156,7 +156,8 @@ async def serve(session: MovingSession, *, deaf: bool, journaled: bool) -> None:
     folder.create(SessionInfo(session=session.name, created_ns=time.time_ns(), version="0.1",
                               strategy="MomentumStrategy", symbols=("BTC/USDT",)))  # fmt: skip
     if journaled:
-        Journal.open(folder.journal_file, session=session.name).close()
+        with Journal.open(folder.journal_file, session=session.name) as journal:
+            journal.append(records.STAGE_STARTED, records.StageStarted(session.stage, "f00d"), stage=session.stage)
     folder.write_host(HostInfo(pid=os.getpid(), port=port, token=token, started_at_ns=time.time_ns(),
                                process_started=process_started(os.getpid())))  # fmt: skip
     sys.stdout.write("ready\n")

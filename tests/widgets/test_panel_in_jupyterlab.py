@@ -163,7 +163,7 @@ def test_the_stage_is_unmistakable_and_a_dead_kernel_or_host_leaves_a_way_to_kil
     world: tuple[str, Path, Path],
 ) -> None:
     with (
-        standin_host(world[1], "standin", "--stage", "live", "--rehearsal") as host,
+        standin_host(world[1], "standin", "--stage", "live", "--rehearsal", "--journal") as host,
         opened(world, WATCH) as (page, complaints),
     ):
         panel = page.locator(".atl")

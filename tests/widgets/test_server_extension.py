@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from browser_support import jupyter, standin_host, wait_for
 
-from autotrader_lab.host.runs import RunFolder
+from autotrader_lab.host.runs import RunFolder, SessionInfo
+from autotrader_lab.journal import Journal, records
 
 TOKEN = "a-jupyter-token"
 
@@ -117,7 +118,7 @@ def test_kill_reaches_the_host_and_where_it_is_dead_leaves_the_file(world: tuple
         host.kill()
         host.wait(10)
         code, body = ask(f"{address}/autotrader-lab/beta/status")
-        assert (code, body["host"]) == (200, "silent")
+        assert (code, body["host"], body["snapshot"]["state"]) == (200, "ended", "idle")
         code, body = ask(f"{address}/autotrader-lab/beta/kill", body={})
         assert (code, body["fallback"], body["verified"]) == (200, "kill_file", False)
         assert (home / "runs" / "beta" / "KILL").exists()
@@ -138,3 +139,19 @@ def test_an_unknown_session_says_where_to_look(world: tuple[str, Path]) -> None:
     code, body = ask(f"{world[0]}/autotrader-lab/nobody/status")
     assert body["host"] == "unknown"
     assert "AUTOTRADER_LAB_HOME" in body["message"]
+
+
+def test_a_host_that_died_at_work_is_told_from_one_that_ended(
+    world: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, home = world
+    monkeypatch.setenv("AUTOTRADER_LAB_HOME", str(home))
+    folder = RunFolder.named("delta")
+    folder.create(SessionInfo(session="delta", created_ns=1, version="0.1", strategy="Momentum"))
+    with Journal.open(folder.journal_file, session="delta") as journal:
+        journal.append(records.STAGE_STARTED, records.StageStarted("paper", "f00d"), stage="paper")
+        body = ask(f"{address}/autotrader-lab/delta/status")[1]
+        assert (body["host"], body["snapshot"]["state"], body["snapshot"]["stage"]) == ("silent", "failed", "paper")
+        journal.append(records.STAGE_STOPPED, records.StageStopped("paper"), stage="paper")
+        body = ask(f"{address}/autotrader-lab/delta/status")[1]
+        assert (body["host"], body["snapshot"]["state"]) == ("ended", "stopped")
