@@ -168,6 +168,41 @@ async def test_a_cancel_that_overtakes_its_fill_still_books_it() -> None:
         assert order.status is OrderStatus.CANCELLED
 
 
+def only(*kinds: str):
+    """A private stream that lets through nothing but these execution types."""
+    return _Frames(lambda text: (text,) if json.loads(text)["event"]["x"] in kinds else ())
+
+
+async def test_a_swallowed_fill_of_a_done_order_is_found_at_the_next_gap() -> None:
+    async with desk(sandbox={"hooks": only("NEW", "CANCELED")}) as held:
+        price = held.near(0.9)
+        order = await held.adapter.submit_order(held.order(quantity=0.03, price=price))
+        held.hit("sell", price, 0.01)
+        exchange, name = held.world.exchange, held.account.name
+        exchange.cancel(name, held.account.open[int(order.order_id)], held.world.now_ms())
+        held.world.publish()
+        await until(lambda: order.status is OrderStatus.CANCELLED)
+        assert held.fills == []
+        drop_sockets(held)
+        await until(lambda: "restored" in held.states)
+        assert [fill.quantity for fill in held.fills] == [0.01]
+        assert order.status is OrderStatus.CANCELLED
+
+
+@ways
+async def test_a_cancel_brings_the_fills_its_answer_counts_even_if_the_stream_is_silent(way: dict) -> None:
+    async with desk(sandbox={"hooks": only()}, **way) as held:
+        price = held.near(0.9)
+        order = await held.adapter.submit_order(held.order(quantity=0.03, price=price))
+        held.hit("sell", price, 0.01)
+        assert await held.adapter.cancel_order(order.order_id)
+        assert held.kinds(order) == ["Accepted", "Filled", "Cancelled"]
+        again = await held.adapter.submit_order(held.order(quantity=0.03, price=price))
+        held.hit("sell", price, 0.01)
+        assert await held.adapter.cancel_all() == 1
+        assert held.kinds(again) == ["Accepted", "Filled", "Cancelled"]
+
+
 async def test_an_event_that_cannot_be_read_is_made_good_over_rest() -> None:
     def spoil(text: str) -> tuple[str, ...]:
         message = json.loads(text)
