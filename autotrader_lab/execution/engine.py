@@ -14,7 +14,6 @@ from decimal import Decimal
 from typing import Any
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
-from autotrader_lab.execution.book import OrderBook
 from autotrader_lab.execution.guard import Guard, Level
 from autotrader_lab.execution.market_data.conflation import Conflator
 from autotrader_lab.execution.market_data.feeds import Feed
@@ -22,6 +21,13 @@ from autotrader_lab.execution.monitor import ASKING_FAILED, Monitor
 from autotrader_lab.execution.oms.latency import LatencyLog
 from autotrader_lab.execution.oms.manager import OrderManager
 from autotrader_lab.execution.oms.settlement import Settlement
+from autotrader_lab.execution.recovery import (
+    Past,
+    doubt_what_may_have_left,
+    restore_books,
+    restore_day,
+    tell_strategy,
+)
 from autotrader_lab.execution.resiliency import DeadLetter, DeadLetters, ResiliencyManager
 from autotrader_lab.execution.resiliency.dead_letters import Settled
 from autotrader_lab.execution.risk import RiskLimits
@@ -136,25 +142,43 @@ class ExecutionEngine:
         self.guard = Guard(self.trader.desk, self.clock)
         self.monitor = Monitor(self.trader, self.oms, self.guard, self.clock, self.dead_letters)
         self.failure: StrategyError | None = None
+        self._lost_ns: int | None = None
         self._latest = Conflator()
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sends: set[asyncio.Task[Any]] = set()
         self._running = False
+        self._connected = False
         self._stopped = asyncio.Event()
         self.accepts_entries = True
 
     # --- life -------------------------------------------------------------------------------------------------
 
-    async def start(self, book: OrderBook | None = None, baseline: dict[str, Decimal] | None = None) -> None:
-        """Connect, learn what may be traded, reconcile, open the feed.
+    async def connect(self) -> None:
+        """Connect and learn what may be traded and what the account has; :meth:`start` does it where nobody did.
+
+        Raises
+        ------
+        AuthenticationFailed, VenueUnavailable, InstrumentError
+            From the venue; nothing was sent.
+        """
+        if self._connected:
+            return
+        await self.adapter.connect()
+        instruments = await self.adapter.load_instruments(self.symbols)
+        self.trader.book.use(instruments)
+        self.symbols = tuple(instruments.find(symbol).symbol for symbol in self.symbols)
+        self.trader.symbols = self.symbols
+        await self.monitor.take_balances(self._starting_equity)
+        self._connected = True
+
+    async def start(self, past: Past | None = None) -> None:
+        """Reconcile, open the feed, trade.
 
         Parameters
         ----------
-        book : OrderBook, optional
-            What a journal says of this stage so far: its orders are adopted and reconciled before anything is sent.
-        baseline : dict of str to Decimal, optional
-            What the account held beyond our own book when the stage first began, as :attr:`baseline` gave it then.
+        past : Past, optional
+            What an earlier process left of this stage; the venue must agree with it before anything is sent.
 
         Raises
         ------
@@ -165,24 +189,25 @@ class ExecutionEngine:
         """
         if self._running:
             return
-        await self.adapter.connect()
-        instruments = await self.adapter.load_instruments(self.symbols)
-        self.trader.book.use(instruments)
-        self.symbols = tuple(instruments.find(symbol).symbol for symbol in self.symbols)
-        self.trader.symbols = self.symbols
-        await self.monitor.take_balances(self._starting_equity)
-        if book is not None:
-            self.trader.book.restore(book.orders.values(), book.fills)
-            for order in self.trader.book.orders.values():
-                self.adapter.adopt(order)
-        await self.monitor.take_baseline(self.symbols, baseline)
+        if past is not None and past.starting_equity is not None:
+            self._starting_equity = past.starting_equity
+        await self.connect()
+        if past is not None:
+            balances = self.trader.book.balances
+            self.trader.book.balances = None  # the venue's hold the restored fills already
+            restore_books(past, self.trader, self.adapter, self.guard, self.dead_letters)
+            self.trader.book.balances = balances
+        await self.monitor.take_baseline(self.symbols, past.baseline if past is not None else None)
         self._running = True
         self._stopped.clear()
         outcome = await self.reconcile("start")
         if not outcome.ok:
-            self._running = False
+            self._running = self._connected = False
             await self.adapter.disconnect()
             raise TradingHalted(f"the books do not agree with the venue's: {'; '.join(outcome.differences)}")
+        if past is not None:
+            restore_day(past, self.trader, self.clock)
+            doubt_what_may_have_left(self.trader, self.clock)
         if self.feed is not None:
             await self._open_feed(self.feed)
         self._own(self._loop(), "engine loop")
@@ -193,6 +218,8 @@ class ExecutionEngine:
             self._own(self._every(min(self.bar_interval_s / 4, 1.0), self._flush_bars), "bars")
         try:
             self.trader.start()
+            if past is not None:
+                tell_strategy(past, self.trader)
         except StrategyError as error:
             self._strategy_failed(error)
 
@@ -213,7 +240,7 @@ class ExecutionEngine:
         except ASKING_FAILED as error:
             self.alert("critical", "STOP_INCOMPLETE", str(error))
         await self.monitor.mark_equity()
-        self._running = False
+        self._running = self._connected = False
         if self.feed is not None:
             await self.feed.close()
         tasks = [*self._tasks]
@@ -417,9 +444,20 @@ class ExecutionEngine:
         if state == "lost":
             self.alert("warning", "CONNECTION_LOST", reason)
             self.guard.hold_back("connection", "connection lost")
+            if self._lost_ns is None:
+                self._lost_ns = self.clock.monotonic_ns()
         elif state == "restored" and self._running:
             self.alert("info", "CONNECTION_RESTORED", reason)
-            self._own(self.reconcile("reconnect"), "reconcile after reconnect")
+            self._own(self._back_again(), "reconcile after reconnect")
+
+    async def _back_again(self) -> None:
+        """Reconcile after a reconnect; the outage lasts until that is done."""
+        outcome = await self.monitor.reconcile("reconnect", self._outage_s)
+        if outcome.ok:
+            self._lost_ns = None
+
+    def _outage_s(self) -> float | None:
+        return None if self._lost_ns is None else (self.clock.monotonic_ns() - self._lost_ns) / NS
 
     # --- tasks ------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -70,10 +70,19 @@ class Monitor:
         ours = self._trader.book.position
         self.baseline = {symbol: exact(held.get(symbol, 0.0)) - ours(symbol) for symbol in symbols}
 
-    async def reconcile(self, trigger: str) -> records.Reconciliation:
+    async def reconcile(
+        self, trigger: str, outage_s: Callable[[], float | None] | None = None
+    ) -> records.Reconciliation:
         """Compare our books with the venue's and adopt what we missed; journaled.
 
         A difference nothing explains, or a venue that does not answer, makes it not ok and holds entries back.
+
+        Parameters
+        ----------
+        trigger : str
+            start, reconnect, timer or asked.
+        outage_s : callable, optional
+            Asked at the end how long the connection has been gone, for the record.
         """
         fills_before = len(self._trader.book.fills)
         open_before = self._oms.get_open_orders()
@@ -93,6 +102,7 @@ class Monitor:
             fills_adopted=len(self._trader.book.fills) - fills_before,
             orders_checked=len(open_before),
             trigger=trigger,
+            outage_s=outage_s() if outage_s is not None else None,
         )
         self._append(records.RECONCILIATION, outcome)
         self.reconciled = outcome

@@ -7,6 +7,7 @@ everything but the checks that concern the order itself; cancels never come here
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from datetime import UTC
 from decimal import Decimal
 from enum import Enum
@@ -188,6 +189,10 @@ class RiskGate:
             self._decisions.add(order.decision_id)
         if self.limits.duplicate_window_s:
             self._recent.append((now_ns, order.client_order_id, _shape(order)))
+
+    def remember(self, decision_ids: Iterable[str]) -> None:
+        """Decisions an earlier process executed: none is executed again."""
+        self._decisions.update(decision_ids)
 
     def breach(self, now_ns: int) -> Denied | None:
         """Whether the session as a whole is over a limit (daily loss, drawdown); for the engine's timer."""

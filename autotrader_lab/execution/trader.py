@@ -18,7 +18,8 @@ from autotrader_lab.model.clock import Clock, from_ns
 from autotrader_lab.model.errors import StrategyError
 from autotrader_lab.model.instruments import Instrument, Instruments, exact
 from autotrader_lab.model.market import Bar, Book, MarketEvent, Quote, Trade
-from autotrader_lab.model.orders import Denied, Filled, Order, OrderSide, OrderType, Report
+from autotrader_lab.model.orders import Denied, Fill, Filled, Order, OrderSide, OrderType, Report
+from autotrader_lab.model.positions import Booked
 from autotrader_lab.strategy.contract import Strategy, as_strategy
 from autotrader_lab.strategy.decision import CLOSE, HOLD, LONG, ExecutionDecision, check_decision
 
@@ -301,7 +302,7 @@ class Trader:
         mark = self.book.marks.get(instrument.symbol)
         order = order_for(decision, held, exits, instrument, self.gate.shorting, mark)
         if order is None:
-            self._tell_strategy(self.strategy.decision_closed, decision)
+            self.tell_closed(decision)
             return None, None
         self.remember(decision)
         return order, self.desk.approve(order, now_ns)
@@ -358,17 +359,37 @@ class Trader:
             return
         report = change.report
         if isinstance(report, Filled) and change.booked is not None:
-            self._tell_strategy(
-                self.strategy.record_execution,
-                decision,
-                float(change.booked.realised),
-                float(change.booked.fee),
-                report.fill.price,
-                quantity=report.fill.quantity,
-                timestamp=report.fill.timestamp,
-            )
+            self.tell_execution(decision, report.fill, change.booked)
         if change.finished:
-            self._tell_strategy(self.strategy.decision_closed, decision)
+            self.tell_closed(decision)
+
+    def tell_execution(self, decision: ExecutionDecision, fill: Fill, booked: Booked) -> None:
+        """Tell the strategy of one execution: real price, fee and realised P&L.
+
+        Raises
+        ------
+        StrategyError
+            If it raises.
+        """
+        self._tell_strategy(
+            self.strategy.record_execution,
+            decision,
+            float(booked.realised),
+            float(booked.fee),
+            fill.price,
+            quantity=fill.quantity,
+            timestamp=fill.timestamp,
+        )
+
+    def tell_closed(self, decision: ExecutionDecision) -> None:
+        """Tell the strategy that nothing more will come of `decision`.
+
+        Raises
+        ------
+        StrategyError
+            If it raises.
+        """
+        self._tell_strategy(self.strategy.decision_closed, decision)
 
 
 def _overrides(strategy: Strategy, hook: str) -> bool:
