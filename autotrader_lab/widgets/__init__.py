@@ -21,10 +21,24 @@ class _LabView:
     def __init__(self, lab: Lab) -> None:
         self.session = lab.session
         self._lab = weakref.ref(lab)
+        self._known: Mapping[str, Any] = {}
+        self._journal_then: list[tuple[str, int, int]] | None = None
 
     def snapshot(self) -> Mapping[str, Any]:
         lab = self._lab()
-        return lab.peek() if lab is not None else {}
+        if lab is None:
+            return self._known
+        client = lab.client
+        if client is not None and client.is_alive and client.snapshot is not None:
+            self._journal_then = None
+            return lab.peek()
+        # Without a host a look folds the whole journal: only when somebody has written to it.
+        journal_now = [
+            (path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(lab.folder.glob("journal*"))
+        ]
+        if journal_now != self._journal_then:
+            self._known, self._journal_then = lab.peek(), journal_now
+        return self._known
 
     async def start(self, stage: str = "paper") -> Mapping[str, Any]:
         return await self._there().start(stage)
