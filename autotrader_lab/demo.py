@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import aiohttp
 import msgspec
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -118,7 +119,7 @@ class Demo:
             clean = await self._audit(lab, kept)
             await lab.close()
         except HostError as error:
-            self._console.print(f"[red]the engine host is gone:[/] {error}")
+            self._console.print(f"[red]stopped:[/] {error}")
             self._console.print("run again to resume: [bold]make demo[/] (nothing that was journaled is lost)")
             return 1
         except (AutoTraderError, TimeoutError) as error:
@@ -224,14 +225,15 @@ class Demo:
         """One stage, as a table."""
         stage = status["stage"]
         counted, latency, equity = status["counters"], status["latency"]["submit_to_ack_ms"], status["equity"]
-        table = Table(title=f"{status['label']} · {status['strategy']} · {status['fingerprint']}", title_justify="left")
-        for name in ("decisions", "orders", "fills", "rejected", "unreconciled", "P&L", "ack p50 / p99, ms"):
-            table.add_column(name, justify="right", no_wrap=True)
+        table = _table(
+            f"{status['label']} · {status['strategy']} · {status['fingerprint']}",
+            ("decisions", "orders", "fills", "rejected", "unreconciled", "P&L", "ack p50/p99 ms"),
+        )
         profit = equity["value"] - equity["start"] if equity else 0.0
         table.add_row(
             *(str(counted[name]) for name in ("decisions", "orders", "fills", "rejected", "unreconciled")),
             f"{profit:+,.2f}",
-            f"{latency['p50']:.1f} / {latency['p99']:.1f}" if latency["n"] else "simulated",
+            f"{latency['p50']:.1f}/{latency['p99']:.1f}" if latency["n"] else "simulated",
         )
         self._console.print(table)
         if stage == "live":
@@ -244,9 +246,10 @@ class Demo:
 
     async def _audit(self, lab: Lab, kept: Unfinished) -> bool:
         """Lay the venue's books beside the journal; whether they agree to the last fill."""
-        table = Table(title="The venue's own books beside the journal", title_justify="left")
-        for name in ("world", "orders", "journaled", "fills", "journaled", "lost", "doubled"):
-            table.add_column(name, justify="right")
+        table = _table(
+            "The venue's own books beside the journal",
+            ("world", "orders", "journaled", "fills", "journaled", "lost", "doubled"),
+        )
         clean = True
         for world in ("testnet", "live"):
             theirs = await _venue_books(kept.addresses["control"], world)
@@ -288,6 +291,14 @@ class Demo:
                     break
                 await asyncio.sleep(0.02)
         self._file.unlink(missing_ok=True)
+
+
+def _table(title: str, columns: tuple[str, ...]) -> Table:
+    """An empty table that fits 80 columns."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
 
 
 def compare_books(theirs: dict[str, Any], lab: Lab, stage: str) -> dict[str, int]:

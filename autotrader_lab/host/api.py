@@ -75,7 +75,7 @@ class ControlledSession(Protocol):
         ...
 
 
-COMMANDS = ("start", "promote", "demote", "stop", "kill", "rearm", "arm", "drill", "detach", "shutdown")
+COMMANDS = ("start", "promote", "demote", "stop", "kill", "rearm", "arm", "drill", "detach", "resume", "shutdown")
 
 
 def error_class(name: str) -> type[AutoTraderError]:

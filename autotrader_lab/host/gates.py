@@ -12,7 +12,17 @@ from autotrader_lab.ladder import EVIDENCE_KINDS, STAGES, Verdict, climb, evalua
 from autotrader_lab.ladder import label as stage_label
 from autotrader_lab.ladder.stages import Stage
 
-__all__ = ["STAGE_CHECKPOINT", "Past", "gate_record", "label", "ladder", "last_state", "stage_entries", "verdict"]
+__all__ = [
+    "STAGE_CHECKPOINT",
+    "Past",
+    "gate_record",
+    "gate_rows",
+    "label",
+    "ladder",
+    "last_state",
+    "stage_entries",
+    "verdict",
+]
 
 STAGE_CHECKPOINT = "stage"
 
@@ -103,23 +113,29 @@ def gate_record(found: Verdict) -> records.GateRecord:
     return records.GateRecord(found.target.value, found.passed, found.profile, found.fingerprint, plain["checks"])
 
 
-def ladder(journal: Journal, info: SessionInfo, current: str) -> list[dict[str, Any]]:
-    """The stages with their gates: the checks of each are what it takes to enter it."""
+def gate_rows(journal: Journal, info: SessionInfo) -> list[dict[str, Any]]:
+    """The gate of every stage: what it takes to enter it, and whether that is there."""
     verdicts = climb(journal.read(kinds=EVIDENCE_KINDS), info.fingerprint, info.profile)
+    return [
+        {"stage": stage.value, "passed": verdicts[stage].passed, "checks": verdicts[stage].to_dict()["checks"]}
+        for stage in STAGES
+    ]
+
+
+def ladder(rows: list[dict[str, Any]], current: str) -> list[dict[str, Any]]:
+    """Gates as the ladder people see: what lies behind, where the session is, what is open and what is locked."""
     rank = Stage.of(current).rank if current else -1
-    rows = []
-    for stage in STAGES:
-        found = verdicts[stage]
-        if stage.rank == rank:
+    shown = []
+    for row in rows:
+        own = Stage.of(row["stage"]).rank
+        if own == rank:
             status = "current"
-        elif stage.rank < rank:
+        elif own < rank:
             status = "done"
         else:
-            status = "open" if found.passed else "locked"
-        rows.append(
-            {"stage": stage.value, "status": status, "passed": found.passed, "checks": found.to_dict()["checks"]}
-        )
-    return rows
+            status = "open" if row["passed"] else "locked"
+        shown.append({"stage": row["stage"], "status": status, "passed": row["passed"], "checks": row["checks"]})
+    return shown
 
 
 def label(stage: str, profile: str) -> str:

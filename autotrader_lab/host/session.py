@@ -31,17 +31,13 @@ from autotrader_lab.journal import Journal, records
 from autotrader_lab.ladder import Verdict, check_profile
 from autotrader_lab.ladder.stages import Stage
 from autotrader_lab.model.clock import Clock
-from autotrader_lab.model.errors import (
-    AutoTraderError,
-    GateClosed,
-    HostError,
-    TradingHalted,
-)
+from autotrader_lab.model.errors import AutoTraderError, GateClosed, HostError, TradingHalted, VenueUnavailable
 from autotrader_lab.strategy.contract import Strategy
 
 __all__ = ["Session"]
 
 _log = structlog.get_logger(__name__)
+RETRY_S = 1.0
 NOT_ARMED, LEASE_LOST = "not armed", "lease lost"
 STAGES = ("replay", "paper", "testnet", "live")
 
@@ -120,6 +116,7 @@ class Session:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.run_of_stage is not None:
             await self.run_of_stage.abandon(cancel=POLICIES[self.stage] == "cancel")
+        await self._view.close()
         self._host_record("stop")
 
     def _spawn(self, work: Any, name: str) -> asyncio.Task[Any]:
@@ -262,6 +259,12 @@ class Session:
                 run.rearm("drill over")
             return dict(msgspec.to_builtins(drill))
 
+    async def _do_resume(self) -> None:
+        past = gates.last_state(self.journal)
+        if self.run_of_stage is not None or self.is_changing or not past.running:
+            raise HostError(f"session {self.info.session!r} was not cut off ({self.state}): nothing to recover")
+        await self._resume(past)
+
     async def _do_detach(self) -> None:
         self.lease.detach()
         self._host_record("detach")
@@ -311,6 +314,12 @@ class Session:
         else:
             self._record(records.TRADING_STATE, records.TradingStateRecord("ACTIVE", reason), self.stage)
             self.state = "idle"
+
+    @property
+    def shown_state(self) -> str:
+        """The state as people see it: a stage whose strategy raised has failed, although its engine looks after it."""
+        run = self.run_of_stage
+        return "failed" if run is not None and run.failure and self.state == "running" else self.state
 
     @property
     def is_changing(self) -> bool:
@@ -447,24 +456,43 @@ class Session:
         """Go on where an earlier host was when it died."""
         stage = past.stage
         self._host_record("resume", stage)
+        self.state = "starting"
         async with self._changing:
             if stage == "replay":
                 self._record(records.STAGE_STOPPED, records.StageStopped(stage, "the host died; run it again"), stage)
                 self.state = "stopped"
                 return
-            try:
-                self._strategy = unpack(self.folder.strategy_file.read_bytes())
-                run = EngineRun(self, stage, self._strategy, past.options or {})
-                self.run_of_stage = run
-                await run.resume(past)
-            except AutoTraderError as error:
-                self.state = "failed"
-                self.alert("critical", "RECOVERY_FAILED", f"{stage} cannot go on: {error}")
+            run = await self._take_up(past)
+            if run is None:
                 return
             if stage == "live":
                 run.stop_entries(NOT_ARMED)
                 self.alert("warning", "REARM_NEEDED", "live goes on with exits only until it is armed: await lab.arm()")
             self.state = "halted" if self.halted else "running"
+
+    async def _take_up(self, past: gates.Past) -> EngineRun | None:
+        """The stage at work again, as soon as its venue answers; None if that will not help."""
+        wait_s = RETRY_S
+        while True:
+            run: EngineRun | None = None
+            try:
+                self._strategy = unpack(self.folder.strategy_file.read_bytes())
+                self.run_of_stage = run = EngineRun(self, past.stage, self._strategy, past.options or {})
+                await run.resume(past)
+            except (AutoTraderError, OSError) as error:
+                self.run_of_stage = None
+                if run is not None:
+                    await run.abandon(cancel=False)
+                if not isinstance(error, VenueUnavailable):
+                    self.state = "failed"
+                    text = f"{past.stage} cannot go on: {error}; then: await lab.recover()"
+                    self.alert("critical", "RECOVERY_FAILED", text)
+                    return None
+                self.alert("warning", "RECOVERY_WAITS", f"asking again in {wait_s:g} s: {error}")
+                await self.clock.sleep(wait_s)
+                wait_s = min(2 * wait_s, 30.0)
+            else:
+                return run
 
     async def _drain(self, reason: str, *, flatten: bool) -> None:
         run = self.run_of_stage

@@ -6,16 +6,18 @@ shows a session whose host has died.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from autotrader_lab._version import __version__
 from autotrader_lab.host import gates
 from autotrader_lab.journal import Entry, Journal, records
 from autotrader_lab.journal.fold import Books
-from autotrader_lab.model.clock import to_ns
+from autotrader_lab.model.clock import SystemClock, to_ns
 from autotrader_lab.model.orders import Order, OrderStatus
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ STAGES = ("replay", "paper", "testnet", "live")
 ORDERS_SHOWN = 50
 ALERTS_SHOWN = 20
 EQUITY_POINTS = 200
-_GATE_INTERVAL_NS = 1_000_000_000
+_GATE_INTERVAL_NS = 500_000_000
+_ENTRIES_AT_ONCE = 500
 
 
 class StageBooks:
@@ -46,9 +49,9 @@ class StageBooks:
         self.alerts: list[tuple[int, records.Alert]] = []
         self.last_seq = 0
 
-    def update(self) -> None:
-        """Take in what was written since the last time."""
-        for entry in self._journal.read(after_seq=self.last_seq):
+    def update(self, at_most: int | None = None) -> None:
+        """Take in what was written since the last time; of very much only the next `at_most` entries."""
+        for entry in islice(self._journal.read(after_seq=self.last_seq), at_most):
             self.last_seq = entry.seq
             self._take(entry)
 
@@ -81,6 +84,51 @@ class StageBooks:
             self.of(entry.stage).apply(entry)
 
 
+class GateCache:
+    """The gates as they stood a moment ago: they are read from the whole journal, so in a thread and not too often.
+
+    Parameters
+    ----------
+    journal : Journal
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._rows: list[dict[str, Any]] = []
+        self._seq = -1
+        self._fingerprint = ""
+        self._due_ns = 0
+        self._working: asyncio.Task[None] | None = None
+
+    def rows(self, info: SessionInfo, now_ns: int) -> list[dict[str, Any]]:
+        """What is known; asks for news in the background where there may be some."""
+        if not self._rows or info.fingerprint != self._fingerprint:
+            self._read(info)  # never show one strategy's evidence as another's
+        elif now_ns >= self._due_ns and self._working is None and self._journal.last_seq() != self._seq:
+            self._working = asyncio.get_running_loop().create_task(self._refresh(info), name="gates")
+        return self._rows
+
+    async def close(self) -> None:
+        """Await what is under way."""
+        if self._working is not None:
+            await asyncio.gather(self._working, return_exceptions=True)
+
+    async def _refresh(self, info: SessionInfo) -> None:
+        clock = SystemClock()
+        began_ns = clock.monotonic_ns()
+        try:
+            await asyncio.to_thread(self._read, info)
+        finally:
+            now_ns = clock.monotonic_ns()
+            self._due_ns = now_ns + max(_GATE_INTERVAL_NS, 20 * (now_ns - began_ns))
+            self._working = None
+
+    def _read(self, info: SessionInfo) -> None:
+        seq = self._journal.last_seq()
+        self._rows = gates.gate_rows(self._journal, info)
+        self._seq, self._fingerprint = seq, info.fingerprint
+
+
 class View:
     """Makes the snapshots of one session.
 
@@ -92,19 +140,23 @@ class View:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._books = StageBooks(session.journal)
-        self._ladder: list[dict[str, Any]] = []
-        self._ladder_key: tuple[Any, ...] = ()
-        self._ladder_ns = 0
-        self.heartbeat_ns = 0
+        self._gates = GateCache(session.journal)
+
+    async def close(self) -> None:
+        """Let go of the journal."""
+        await self._gates.close()
 
     def snapshot(self) -> dict[str, Any]:
         """The state now, in the form of the contract."""
         session = self._session
-        self._books.update()
         run = session.run_of_stage
+        progress = run.progress() if run is not None else None
+        # A replay writes faster than it can be shown.
+        self._books.update(at_most=_ENTRIES_AT_ONCE if progress is not None else None)
         content = _content(session.info, self._books, session.stage)
+        rows = self._gates.rows(session.info, session.clock.monotonic_ns())
         content |= {
-            "state": session.state,
+            "state": session.shown_state,
             "trading_state": "HALTED" if session.halted else content["trading_state"],
             "armed_until_ns": session.arming.armed_until_ns,
             "lease": session.lease.state,
@@ -112,22 +164,12 @@ class View:
             "pid": os.getpid(),
             "halted": session.halted,
             "failure": run.failure if run is not None else "",
-            "progress": run.progress() if run is not None else None,
-            "ladder": self._ladder_now(),
+            "progress": progress,
+            "ladder": gates.ladder(rows, session.stage),
         }
         if run is not None:
             content |= {name: value for name, value in run.live_facts().items() if value is not None}
         return content
-
-    def _ladder_now(self) -> list[dict[str, Any]]:
-        """Gates are read from the whole journal, so not for each snapshot."""
-        session = self._session
-        now_ns = session.clock.monotonic_ns()
-        key = (session.stage, session.state, session.info.fingerprint)
-        if key != self._ladder_key or now_ns - self._ladder_ns > _GATE_INTERVAL_NS:
-            self._ladder = gates.ladder(session.journal, session.info, session.stage)
-            self._ladder_key, self._ladder_ns = key, session.clock.monotonic_ns()
-        return self._ladder
 
 
 def offline_snapshot(info: SessionInfo, journal: Journal) -> dict[str, Any]:
@@ -147,7 +189,7 @@ def offline_snapshot(info: SessionInfo, journal: Journal) -> dict[str, Any]:
         "halted": past.halted,
         "failure": died,
         "progress": None,
-        "ladder": gates.ladder(journal, info, past.stage),
+        "ladder": gates.ladder(gates.gate_rows(journal, info), past.stage),
     }
 
 

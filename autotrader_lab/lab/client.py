@@ -14,7 +14,6 @@ import contextlib
 import logging
 import signal
 import threading
-import weakref
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
@@ -50,7 +49,8 @@ class _Loop:
 
 
 _LOOP = _Loop()
-_CLIENTS: weakref.WeakSet[HostClient] = weakref.WeakSet()
+_CLIENTS: set[HostClient] = set()
+"""Those with something to close; kept until they are closed, by hand or when the process ends."""
 
 
 async def on_client_thread(work: Coroutine[Any, Any, T], *, shielded: bool = False) -> T:
@@ -138,6 +138,7 @@ class HostClient:
 
     def _connection(self) -> aiohttp.ClientSession:
         if self._http is None:
+            _CLIENTS.add(self)
             self._http = aiohttp.ClientSession(
                 base_url=f"http://127.0.0.1:{self.info.port}",
                 headers={"Authorization": f"Bearer {self.info.token}"},
@@ -213,6 +214,7 @@ class HostClient:
         if self._http is not None:
             await self._http.close()
             self._http = None
+        _CLIENTS.discard(self)
 
 
 @atexit.register

@@ -168,13 +168,14 @@ class Lab:
         Raises
         ------
         HostError
-            If the session's host runs, or the new one does not come up.
+            If nothing was cut off, or the new host does not come up.
         """
-        running = self._folder.host_if_alive()
-        if running is not None:
-            raise HostError(f"session {self.session!r} has a running host (pid {running.pid}): nothing to recover")
-        await self._spawn()
-        return await self._settled()
+        if self._folder.host_if_alive() is None:
+            await self._spawn()
+            return await self._settled()
+        if self._client is None or not self._client.is_alive:
+            await self._connect()
+        return await self._command("resume")
 
     # --- the ladder -------------------------------------------------------------------------------------------
 
