@@ -20,7 +20,7 @@ from autotrader_lab.execution.adapters.ccxt_venue import CcxtAdapter
 from autotrader_lab.execution.adapters.ccxt_wire import Addresses, make_exchange
 from autotrader_lab.execution.market_data.ccxt_feed import CcxtFeed
 from autotrader_lab.model.clock import Clock
-from autotrader_lab.model.errors import DataError
+from autotrader_lab.model.errors import DataError, OrderError
 from autotrader_lab.model.instruments import Instrument, Instruments
 from autotrader_lab.model.orders import Fill, Order, OrderType
 
@@ -66,9 +66,8 @@ class BinanceAdapter(CcxtAdapter):
         client_order_ids=True,
         open_orders=True,
         fills_since=True,
-        # modify_order is real, but in place Binance only makes a quantity smaller (can_amend tells); the order
-        # manager takes this flag for any change, and its cancel-then-new is right for all of them.
-        amend=False,
+        # In place and only to a smaller quantity; can_amend tells.
+        amend=True,
         cancel_all=True,
         instruments=True,
         shorting=False,
@@ -193,6 +192,14 @@ class BinanceAdapter(CcxtAdapter):
 
     def _check(self, order: Order, instrument: Instrument) -> None:
         codec.check(order, instrument, self._rules[instrument.symbol])
+
+    def _check_amend(self, view: Order, quantity: float | None, price: float | None) -> Decimal:
+        total = super()._check_amend(view, quantity, price)
+        if not self._rules[view.symbol].amendable:
+            raise OrderError(
+                f"{self.venue}: {view.symbol} orders cannot be changed in place; cancel it and send what is left anew"
+            )
+        return total
 
     async def _place(self, order: Order, instrument: Instrument) -> tuple[Order, list[Fill]]:
         params = codec.encode_order(order, instrument)

@@ -71,6 +71,15 @@ async def test_the_order_manager_changes_price_and_quantity_without_overfilling(
         assert sum(fill.quantity for fill in engine.oms.fills) == pytest.approx(0.03)
 
 
+async def test_a_smaller_quantity_keeps_its_place_and_its_id() -> None:
+    async with desk(connect=False) as held, engine_on(held) as engine:
+        order = await engine.oms.submit_order(BTC, OrderSide.BUY, 0.03, OrderType.LIMIT, held.near(0.9))
+        same = await engine.oms.modify_order(order.order_id, quantity=0.02)
+        assert same is order
+        assert order.quantity == 0.02
+        assert [found.quantity for found in await held.adapter.get_open_orders()] == [0.02]
+
+
 async def test_a_fill_during_a_lost_line_is_booked_once_and_reconciles() -> None:
     async with desk(connect=False) as held, engine_on(held) as engine:
         order = await engine.oms.submit_order(BTC, OrderSide.BUY, 0.01, OrderType.LIMIT, held.near(0.9))

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 from binance_kit import BTC, desk, until
+from msgspec import structs
 
 from autotrader_lab.model.clock import to_ns
 from autotrader_lab.model.errors import (
@@ -180,6 +181,15 @@ async def test_a_quantity_is_made_smaller_in_place(way: dict) -> None:
         assert held.kinds(order) == ["Accepted", "Amended"]
         (open_order,) = await held.adapter.get_open_orders(BTC)
         assert (open_order.quantity, open_order.client_order_id) == (0.02, order.client_order_id)
+
+
+async def test_a_symbol_that_allows_no_change_says_so_before_any_io() -> None:
+    async with desk() as held:
+        order = await held.adapter.submit_order(held.order(quantity=0.03, price=held.near(0.9)))
+        held.adapter._rules[BTC] = structs.replace(held.adapter._rules[BTC], amendable=False)
+        assert not held.adapter.can_amend(order, quantity=0.02)
+        with pytest.raises(OrderError, match="cannot be changed in place; cancel it"):
+            await held.adapter.modify_order(order.order_id, quantity=0.02)
 
 
 @pytest.mark.parametrize(
