@@ -413,6 +413,7 @@ class ExecutionEngine:
             "in_doubt": len(book.in_doubt()),
             "reconciled": self.monitor.reconciled.ok if self.monitor.reconciled is not None else None,
             "counters": self.monitor.counters(),
+            "rates": self.monitor.rates(),
             "latency": self.latency.summary(),
         }
 

@@ -16,6 +16,7 @@ from autotrader_lab.journal import records
 from autotrader_lab.model.clock import NS, Clock, to_ns
 from autotrader_lab.model.errors import NotConnected, OutcomeUnknown, VenueUnavailable
 from autotrader_lab.model.instruments import exact
+from autotrader_lab.model.orders import OrderStatus
 
 __all__ = ["ASKING_FAILED", "Monitor"]
 
@@ -203,6 +204,20 @@ class Monitor:
             "unreconciled": in_doubt + int(self.reconciled is not None and not self.reconciled.ok),
             "dead_letters": len(self._dead_letters),
             "round_trips": sum(position.round_trips for position in book.positions.values()),
+        }
+
+    def rates(self) -> dict[str, float | None]:
+        """The specification's rates over what was sent in this stage; None while nothing was.
+
+        ``success``: taken by the venue (accepted, filled, or ended there) of all sent whose outcome is known;
+        ``dead_letters``: undelivered of all sent.
+        """
+        sent = [order for order in self._trader.book.orders.values() if order.status is not OrderStatus.DENIED]
+        known = [order for order in sent if order.status not in (OrderStatus.PENDING, OrderStatus.UNKNOWN)]
+        failed = sum(1 for order in known if order.status is OrderStatus.REJECTED)
+        return {
+            "success": 1 - failed / len(known) if known else None,
+            "dead_letters": len(self._dead_letters) / len(sent) if sent else None,
         }
 
     def _stage_counters(self) -> records.StageCounters:

@@ -1,8 +1,8 @@
 """Going on where another process ended: what the journal says becomes the books, before anything is sent.
 
-The order of things: the books are folded from the journal, our orders are given to the adapter, the venue is asked about
-each (and for every fill missed meanwhile), and only when both agree does the strategy run again. An order that was
-written down and perhaps never sent is in doubt: the venue's evidence, not our guess, ends that.
+The order of things: the books are folded from the journal, our orders are given to the adapter, the venue is asked
+about each (and for every fill missed meanwhile), and only when both agree does the strategy run again. An order that
+was written down and perhaps never sent is in doubt: the venue's evidence, not our guess, ends that.
 """
 
 from __future__ import annotations
