@@ -431,3 +431,17 @@ def test_latency_is_seeded_and_stays_within_its_bounds():
 def test_latency_that_is_none_is_refused(bounds):
     with pytest.raises(ConfigError, match="latency_ms"):
         Latency(bounds)
+
+
+def test_commission_is_cut_to_eight_places_and_books_agree_to_the_last_digit():
+    venue = live(commission_bps=7)
+    venue.on_market(quote(3333.32, 3333.33))
+    (_, filled) = venue.submit(order("buy", "market", 0.001), T0)
+    assert exact(filled.fill.commission) == Decimal("0.00233333")  # 0.002333331
+    assert venue.account.balance == 100_000 - exact("3.33333") - Decimal("0.00233333")
+
+
+def test_equity_before_anything_was_traded_is_the_initial_balance():
+    assert PaperMatching(5000).equity() == 5000
+    venue = PaperMatching(5000, 0, 0, currency="USD", balances={"EUR": 0, "XYZ": 4})
+    assert venue.equity() == 5000  # nobody tells what an XYZ is worth

@@ -237,3 +237,10 @@ def test_while_nothing_works_events_may_be_skipped_if_the_newest_comes_before_th
         return reports, venue.account.cash
 
     assert run(skip=True) == run(skip=False)
+
+
+def test_a_working_reduce_only_order_that_a_bar_reaches_ends_when_nothing_is_held():
+    venue = bars(holdings={SYMBOL: 1}, allow_short=True)
+    send(venue, order("sell", "limit", 1, price=104, reduce_only=True))
+    send(venue, order("sell", "market", 1))
+    assert words(venue.on_market(bar(100, 105, 99, 100, at=T0 + M))) == [(1.0, 100.0, "taker"), "cancelled"]

@@ -436,3 +436,12 @@ async def test_an_order_that_never_arrived_is_not_taken_over():
     assert await venue.get_open_orders() == []
     again = await venue.submit_order(order("buy", "limit", 2, price=90, client_order_id="lost"))
     assert again.status is OrderStatus.SUBMITTED
+
+
+async def test_balances_of_other_accounts():
+    assert await PaperTradingAdapter(initial_balance=7).get_account_balance() == {"USD": 7.0}
+    margin = adapter(initial_balance=1000, slippage_bps=0, commission_bps=0, allow_short=True)
+    margin.set_price(SYMBOL, 100)
+    await margin.submit_order(order("sell", "market", 2))
+    assert await margin.get_account_balance() == {"USDT": 1200.0}
+    assert await margin.get_positions() == {SYMBOL: -2.0}

@@ -199,3 +199,9 @@ def test_a_naive_time_is_refused(tmp_path):
     frame.to_parquet(path)
     with pytest.raises(DataError, match="naive"):
         list(parquet_quotes(path, "X/Y"))
+
+
+def test_an_empty_book_has_no_best_price():
+    builder = BookBuilder("X/Y")
+    builder.snapshot(1, [], [["2", "1"]])
+    assert (builder.best_bid, builder.best_ask, builder.crossed) == (None, (Decimal(2), Decimal(1)), False)

@@ -38,7 +38,8 @@ def refusal(desk: Desk, working: Working) -> Refusal:
         if levels and working.reaches(levels[0][0]):
             return "POST_ONLY", f"a post-only order would execute at once: limit {working.limit}, best {levels[0][0]}"
     mark = market.mark()
-    price = working.limit or working.stop or (exact(mark) if mark is not None else _ZERO)
+    worth = exact(mark) if mark is not None else None
+    price = working.limit or working.stop or worth or _ZERO
     refused = _filters(working, price)
     if refused is not None:
         return refused
@@ -48,7 +49,7 @@ def refusal(desk: Desk, working: Working) -> Refusal:
         held = desk.account.holdings.get(market.symbol, _ZERO)
         return "REDUCE_ONLY", f"holds {held:f} {market.symbol}: nothing free to close"
     if desk.account.allow_short:
-        return _margin(desk, working, exact(mark) if mark is not None else price)
+        return _margin(desk, working, price if worth is None else worth)
     return _cash(desk, working)
 
 
