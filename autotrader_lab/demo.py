@@ -84,7 +84,6 @@ class Unfinished(msgspec.Struct):
     sandbox_started: str
     addresses: dict[str, Any]
 
-    @property
     def sandbox_lives(self) -> bool:
         """Whether its venue still runs; without it there is nothing to go on with."""
         return process_is_alive(self.sandbox_pid, self.sandbox_started)
@@ -107,7 +106,7 @@ class Demo:
     async def run(self, *, fresh: bool = False) -> int:
         """Climb; returns the exit code."""
         unfinished = self._read()
-        if unfinished is not None and (fresh or not unfinished.sandbox_lives):
+        if unfinished is not None and (fresh or not unfinished.sandbox_lives()):
             self._say(
                 "dropping an unfinished demo" if fresh else "an unfinished demo's sandbox is gone: beginning anew"
             )
@@ -284,10 +283,10 @@ class Demo:
         if folder is not None and folder.exists and folder.host_if_alive() is not None:
             with contextlib.suppress(HostError):
                 await (await Lab.attach(kept.session, sandbox=kept.addresses)).close()
-        if kept.sandbox_lives:
+        if kept.sandbox_lives():
             os.kill(kept.sandbox_pid, signal.SIGTERM)
             for _ in range(250):
-                if not kept.sandbox_lives:
+                if not kept.sandbox_lives():
                     break
                 await asyncio.sleep(0.02)
         self._file.unlink(missing_ok=True)

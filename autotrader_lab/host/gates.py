@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from autotrader_lab.host.runs import SessionInfo
 from autotrader_lab.journal import Entry, Journal, records
-from autotrader_lab.ladder import EVIDENCE_KINDS, STAGES, Verdict, climb, evaluate, evidence
+from autotrader_lab.ladder import EVIDENCE_KINDS, STAGES, Verdict, evaluate, evidence
 from autotrader_lab.ladder import label as stage_label
 from autotrader_lab.ladder.stages import Stage
 
@@ -16,7 +16,6 @@ __all__ = [
     "STAGE_CHECKPOINT",
     "Past",
     "gate_record",
-    "gate_rows",
     "label",
     "ladder",
     "last_state",
@@ -113,13 +112,35 @@ def gate_record(found: Verdict) -> records.GateRecord:
     return records.GateRecord(found.target.value, found.passed, found.profile, found.fingerprint, plain["checks"])
 
 
-def gate_rows(journal: Journal, info: SessionInfo) -> list[dict[str, Any]]:
-    """The gate of every stage: what it takes to enter it, and whether that is there."""
-    verdicts = climb(journal.read(kinds=EVIDENCE_KINDS), info.fingerprint, info.profile)
-    return [
-        {"stage": stage.value, "passed": verdicts[stage].passed, "checks": verdicts[stage].to_dict()["checks"]}
-        for stage in STAGES
-    ]
+class GateRows:
+    """The gate of every stage: what it takes to enter it, and whether that is there.
+
+    A gate is read again only when the stage before it has written something.
+
+    Parameters
+    ----------
+    journal : Journal
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._fingerprint = ""
+        self._seen: dict[Stage, int] = {}
+        self._rows: dict[Stage, dict[str, Any]] = {}
+
+    def read(self, info: SessionInfo) -> list[dict[str, Any]]:
+        """The gates as the journal stands."""
+        if info.fingerprint != self._fingerprint:
+            self._fingerprint, self._rows, self._seen = info.fingerprint, {}, {}
+        for stage in STAGES:
+            before = stage.previous or Stage.REPLAY
+            newer = self._journal.read(stage=before.value, kinds=EVIDENCE_KINDS, after_seq=self._seen.get(stage, 0))
+            if stage in self._rows and next(iter(newer), None) is None:
+                continue
+            self._seen[stage] = self._journal.last_seq()
+            found = verdict(self._journal, info, stage.value)
+            self._rows[stage] = {"stage": stage.value, "passed": found.passed, "checks": found.to_dict()["checks"]}
+        return [self._rows[stage] for stage in STAGES]
 
 
 def ladder(rows: list[dict[str, Any]], current: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from autotrader_lab.execution.adapters.paper import PaperTradingAdapter
 from autotrader_lab.execution.engine import ExecutionEngine
 from autotrader_lab.execution.kill import KillSwitch
 from autotrader_lab.execution.recovery import Past
+from autotrader_lab.execution.risk import TradingState
 from autotrader_lab.host import gates
 from autotrader_lab.host.stages import build_stage
 from autotrader_lab.journal import fold, records
@@ -89,7 +90,10 @@ class EngineRun:
 
     def _record_state(self) -> None:
         """Say how the gate stands: what the journal said last may be of a process that is gone."""
-        record = records.TradingStateRecord(self.engine.guard.state.value, "stage begins")
+        state = self.engine.guard.state
+        if state is TradingState.HALTED:
+            return  # it is in the journal, with its reason
+        record = records.TradingStateRecord(state.value, "stage begins")
         self._session.journal.append(records.TRADING_STATE, record, stage=self.stage)
 
     def _checkpoint(self) -> None:

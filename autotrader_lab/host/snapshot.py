@@ -94,6 +94,7 @@ class GateCache:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._reader = gates.GateRows(journal)
         self._rows: list[dict[str, Any]] = []
         self._seq = -1
         self._fingerprint = ""
@@ -120,12 +121,12 @@ class GateCache:
             await asyncio.to_thread(self._read, info)
         finally:
             now_ns = clock.monotonic_ns()
-            self._due_ns = now_ns + max(_GATE_INTERVAL_NS, 20 * (now_ns - began_ns))
+            self._due_ns = now_ns + max(_GATE_INTERVAL_NS, 5 * (now_ns - began_ns))
             self._working = None
 
     def _read(self, info: SessionInfo) -> None:
         seq = self._journal.last_seq()
-        self._rows = gates.gate_rows(self._journal, info)
+        self._rows = self._reader.read(info)
         self._seq, self._fingerprint = seq, info.fingerprint
 
 
@@ -189,7 +190,7 @@ def offline_snapshot(info: SessionInfo, journal: Journal) -> dict[str, Any]:
         "halted": past.halted,
         "failure": died,
         "progress": None,
-        "ladder": gates.ladder(gates.gate_rows(journal, info), past.stage),
+        "ladder": gates.ladder(gates.GateRows(journal).read(info), past.stage),
     }
 
 
