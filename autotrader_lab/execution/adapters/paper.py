@@ -161,10 +161,11 @@ class PaperTradingAdapter(BaseBrokerAdapter):
         """Meet every event of `feed` from now on.
 
         Attach before a strategy subscribes to the same feed: then an event executes working orders before the
-        strategy sees it.
+        strategy sees it. Attaching the same feed twice is quiet: no event is met twice.
         """
-        feed.subscribe(self.on_market)
-        self._feed = feed
+        if feed is not self._feed:
+            feed.subscribe(self.on_market)
+            self._feed = feed
 
     def feed(self) -> Feed | None:
         return self._feed

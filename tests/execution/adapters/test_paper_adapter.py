@@ -375,6 +375,7 @@ async def test_a_feed_moves_the_market():
     venue, feed = adapter(slippage_bps=0), LocalFeed()
     assert venue.feed() is None
     venue.attach(feed)
+    venue.attach(feed)
     assert venue.feed() is feed
     placed = await venue.submit_order(order("buy", "limit", 3, price=95))
     feed.push(quote(99, 101))
