@@ -105,24 +105,26 @@ class KillSwitch:
         return report
 
     async def _cancel(self, orders: list[Order]) -> None:
-        """Send every cancel at once; one that fails is tried again by :meth:`_verify`."""
-        answers = await asyncio.gather(
-            *(self.engine.oms.cancel_order(order.client_order_id) for order in orders), return_exceptions=True
-        )
-        for order, answer in zip(orders, answers, strict=True):
+        """Send every cancel at once; one that fails is tried again by :meth:`_verify`.
+
+        Where the account holds nobody else's orders, one request a symbol cancels them all.
+        """
+        engine = self.engine
+        adapter = engine.adapter
+        if adapter.capabilities.cancel_all and not engine.monitor.foreign and len(orders) > 1:
+            requests = [adapter.cancel_all(symbol) for symbol in sorted({order.symbol for order in orders})]
+        else:
+            requests = [engine.oms.cancel_order(order.client_order_id) for order in orders]
+        for answer in await asyncio.gather(*requests, return_exceptions=True):
             if isinstance(answer, BaseException):
-                self.engine.alert("critical", "CANCEL_FAILED", f"{order.client_order_id}: {answer}")
+                engine.alert("critical", "CANCEL_FAILED", str(answer))
 
     async def _verify(self) -> tuple[list[str], bool]:
         """Ask the venue what of ours still works, cancelling again until nothing does."""
         engine = self.engine
         for attempt in range(self.attempts):
             try:
-                working = [
-                    order
-                    for order in await engine.adapter.get_open_orders()
-                    if engine.oms.book.find(order.client_order_id or order.order_id) is not None
-                ]
+                working = await self._ours_at_the_venue()
                 for order in engine.oms.get_open_orders():
                     await engine.oms.learn(order)
             except (VenueUnavailable, NotConnected, OutcomeUnknown) as error:
@@ -134,3 +136,8 @@ class KillSwitch:
             await self._cancel(list(engine.oms.get_open_orders()))
             await engine.clock.sleep(self.retry_s)
         return [order.client_order_id for order in engine.oms.get_open_orders()], False
+
+    async def _ours_at_the_venue(self) -> list[Order]:
+        book = self.engine.oms.book
+        found = await self.engine.adapter.get_open_orders()
+        return [order for order in found if book.find(order.client_order_id or order.order_id) is not None]

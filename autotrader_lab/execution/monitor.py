@@ -43,6 +43,8 @@ class Monitor:
         The newest comparison.
     baseline : dict of str to Decimal
         What the account held beyond our own book when the stage began, units; not ours to touch.
+    foreign : list of str
+        Venue ids of orders that worked there at the newest comparison and are not ours.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Monitor:
         self._dead_letters = dead_letters
         self.reconciled: records.Reconciliation | None = None
         self.baseline: dict[str, Decimal] = {}
+        self.foreign: list[str] = []
 
     async def take_baseline(self, symbols: Iterable[str], known: Mapping[str, Decimal] | None = None) -> None:
         """Learn what the account holds that is not ours; `known` where an earlier process learned it."""
@@ -125,6 +128,7 @@ class Monitor:
         if self._adapter.capabilities.open_orders:
             for symbol in self._trader.symbols or (None,):
                 found += foreign_orders(book, await self._adapter.get_open_orders(symbol))
+            self.foreign = [difference.subject for difference in found]
         return found + position_drift(book, await self._adapter.get_positions(), self.baseline)
 
     async def _adopt_missed_fills(self) -> None:
