@@ -149,6 +149,7 @@ class ExecutionEngine:
         self._sends: set[asyncio.Task[Any]] = set()
         self._running = False
         self._connected = False
+        self._listening = False
         self._stopped = asyncio.Event()
         self.accepts_entries = True
 
@@ -334,7 +335,9 @@ class ExecutionEngine:
         self.adapter.attach(feed)
         interval_s = self.bar_interval_s if "bars" in self.trader.hears else None
         self._latest = Conflator(self.symbols, interval_s)
-        feed.subscribe(self._on_market)
+        if not self._listening:
+            feed.subscribe(self._on_market)
+            self._listening = True
         await feed.open(self.symbols, ("quotes", "trades"))
 
     def _on_market(self, event: MarketEvent) -> None:
