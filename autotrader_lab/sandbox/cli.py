@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from autotrader_lab.sandbox.server import Sandbox
+from autotrader_lab.sandbox.sites import PORTS, VENUES
 
 __all__ = ["sandbox"]
 
@@ -23,12 +24,22 @@ def sandbox(
     speed: Annotated[float, typer.Option(help="Market seconds per second; 0 stands still.")] = 1.0,
     seed: Annotated[int | None, typer.Option(help="Repeat the same synthetic market and keys.")] = None,
     symbols: Annotated[str, typer.Option(help="What trades, separated by commas.")] = "BTCUSDT,ETHUSDT",
-    port_base: Annotated[int | None, typer.Option(help="First of three ports; the system chooses otherwise.")] = None,
+    venues: Annotated[str, typer.Option(help="Which venues, separated by commas.")] = ",".join(VENUES),
+    port_base: Annotated[int | None, typer.Option(help=f"First of {PORTS} ports; else the system chooses.")] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="Speak TLS, with a self-signed certificate.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON when ready.")] = False,
 ) -> None:
-    """Serve local venues (Binance spot, testnet and live) until interrupted."""
+    """Serve local venues, each with a testnet and a live world, until interrupted."""
     try:
-        box = Sandbox(market or None, seed=seed, speed=speed, symbols=symbols.split(","), port_base=port_base)
+        box = Sandbox(
+            market or None,
+            seed=seed,
+            speed=speed,
+            symbols=symbols.split(","),
+            venues=venues.split(","),
+            port_base=port_base,
+            tls=tls,
+        )
         asyncio.run(_serve(box, as_json))
     except ValueError as error:
         typer.echo(f"sandbox: {error}", err=True)
@@ -53,15 +64,18 @@ async def _serve(box: Sandbox, as_json: bool) -> None:
 
 
 def _describe(addresses: dict[str, Any]) -> str:
-    testnet = addresses["binance"]
-    live = testnet["live"]
-    return "\n".join(
-        [
-            f"binance testnet  {testnet['rest']}  {testnet['ws']}",
-            f"                 key {testnet['api_key']}  secret {testnet['api_secret']}",
-            f"binance live     {live['rest']}  {live['ws']}",
-            f"                 key {live['api_key']}  secret {live['api_secret']}",
-            f"control          {addresses['control']['url']}  token {addresses['control']['token']}",
-            "Ctrl-C stops it.",
-        ]
-    )
+    lines: list[str] = []
+    for name, entry in addresses.items():
+        if name == "control":
+            lines.append(f"control          {entry['url']}  token {entry['token']}")
+        elif name != "tls":
+            lines += _lines(f"{name} testnet", {k: v for k, v in entry.items() if k != "live"})
+            lines += _lines(f"{name} live", entry["live"])
+    return "\n".join([*lines, "Ctrl-C stops it."])
+
+
+def _lines(label: str, entry: dict[str, Any]) -> list[str]:
+    """A world's addresses on one line and its keys below."""
+    where = [str(value) for name, value in entry.items() if "://" in str(value) or name == "address"]
+    keys = [f"{name} {value}" for name, value in entry.items() if str(value) not in where and "\n" not in str(value)]
+    return [f"{label:<16} {'  '.join(where)}", f"{'':<16} {'  '.join(keys)}"]

@@ -17,9 +17,9 @@ from autotrader_lab.sandbox.books import dump_books
 from autotrader_lab.sandbox.instruments import new_secret
 from autotrader_lab.sandbox.market import MarketDriver
 from autotrader_lab.sandbox.orders import Refused, Side
+from autotrader_lab.sandbox.sites import Site
 from autotrader_lab.sandbox.units import parse_e8, text_e8
 from autotrader_lab.sandbox.venues.binance.auth import read_public_key
-from autotrader_lab.sandbox.venues.binance.venue import BinanceVenue
 from autotrader_lab.sandbox.world import ApiKey, World
 
 __all__ = ["Control"]
@@ -36,10 +36,8 @@ class Control:
     ----------
     token : str
         Must come in the header ``X-Sandbox-Token`` (or as ``Authorization: Bearer``).
-    worlds : mapping of str to World
-        By name.
-    venues : mapping of str to BinanceVenue
-        By world's name.
+    sites : mapping of str to Site
+        The venues and their worlds. Requests choose with ``venue`` and ``world``; without them all are meant.
     driver : MarketDriver
         The market.
     """
@@ -47,13 +45,11 @@ class Control:
     def __init__(
         self,
         token: str,
-        worlds: Mapping[str, World],
-        venues: Mapping[str, BinanceVenue],
+        sites: Mapping[str, Site],
         driver: MarketDriver,
     ) -> None:
         self._token = token
-        self._worlds = worlds
-        self._venues = venues
+        self._sites = sites
         self._driver = driver
 
     def app(self) -> web.Application:
@@ -94,35 +90,51 @@ class Control:
             except (ValueError, Refused, msgspec.MsgspecError) as error:
                 return web.json_response({"error": str(error)}, status=400)
             finally:
-                for world in self._worlds.values():
+                for world in self._chosen({}):
                     world.publish()
             return web.json_response(answer)
 
         return handle
 
     def _chosen(self, body: Json) -> list[World]:
-        name = body.get("world")
-        return list(self._worlds.values()) if name is None else [self._worlds[name]]
+        venue, world = body.get("venue"), body.get("world")
+        sites = list(self._sites.values()) if venue is None else [self._sites[venue]]
+        return [w for site in sites for w in (site.worlds.values() if world is None else [site.worlds[world]])]
+
+    def _trading(self, body: Json) -> list[World]:
+        """The chosen worlds in which a symbol trades: not every venue has every one."""
+        symbol = body["symbol"]
+        worlds = [world for world in self._chosen(body) if symbol in world.exchange.instruments]
+        if not worlds:
+            raise KeyError(symbol)
+        return worlds
+
+    def _site(self, venue: str | None) -> Site:
+        return next(iter(self._sites.values())) if venue is None else self._sites[venue]
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
+        first = self._site(None)
+        prices = {name: _last_prices(site) for name, site in self._sites.items()}
         return web.json_response(
             {
-                "worlds": list(self._worlds),
+                "worlds": list(first.worlds),
+                "venues": list(self._sites),
                 "paused": self._driver.paused,
                 "speed": self._driver.speed,
                 "market_s": self._driver.market_ns / 1e9,
-                "last_price": {
-                    name: {symbol: text_e8(price) for symbol, price in world.exchange.last_price.items()}
-                    for name, world in self._worlds.items()
-                },
+                "last_price": prices[first.name],
+                "last_prices": prices,
             }
         )
 
     async def _books(self, request: web.Request) -> web.StreamResponse:
-        name = request.query.get("world", "testnet")
-        if name not in self._worlds:
-            return web.json_response({"error": f"no world {name!r}; there are {list(self._worlds)}"}, status=400)
-        return web.json_response(dump_books(self._worlds[name]))
+        venue, name = request.query.get("venue"), request.query.get("world", "testnet")
+        if venue is not None and venue not in self._sites:
+            return web.json_response({"error": f"no venue {venue!r}; there are {list(self._sites)}"}, status=400)
+        worlds = self._site(venue).worlds
+        if name not in worlds:
+            return web.json_response({"error": f"no world {name!r}; there are {list(worlds)}"}, status=400)
+        return web.json_response(dump_books(worlds[name]))
 
     def _balance(self, body: Json) -> Json:
         """Set what is free of an asset."""
@@ -134,8 +146,8 @@ class Control:
         return {"asset": body["asset"], "free": text_e8(wanted)}
 
     def _key(self, body: Json) -> Json:
-        """Register an Ed25519 public key (PEM) for a world's customer, as one does on the venue's site."""
-        world = self._worlds[body["world"]]
+        """Register an Ed25519 public key (PEM) for a world's customer, as one does on Binance's site."""
+        world = self._sites["binance"].worlds[body["world"]]
         read_public_key(body["public_key"])
         account = next(iter(world.exchange.accounts))
         key = ApiKey(new_secret(None), "", account, body["public_key"])
@@ -145,14 +157,14 @@ class Control:
     def _price(self, body: Json) -> Json:
         """Move the whole outside market to a price: it trades there, and its book stands around it."""
         price = parse_e8(str(body["price"]))
-        for world in self._chosen(body):
+        for world in self._trading(body):
             push_price(world, body["symbol"], price)
         return {"symbol": body["symbol"], "price": text_e8(price)}
 
     def _trade(self, body: Json) -> Json:
         """Let the outside market trade; `side` is the taker's."""
         taker, price, quantity = Side(body["side"]), parse_e8(str(body["price"])), parse_e8(str(body["quantity"]))
-        for world in self._chosen(body):
+        for world in self._trading(body):
             world.exchange.market_trade(body["symbol"], taker, price, quantity, world.now_ms())
         return {"traded": text_e8(quantity)}
 
@@ -160,7 +172,7 @@ class Control:
         """State the outside market's size at a price."""
         side, row = Side(body["side"]), (parse_e8(str(body["price"])), parse_e8(str(body["quantity"])))
         bids, asks = ([row], []) if side is Side.BUY else ([], [row])
-        for world in self._chosen(body):
+        for world in self._trading(body):
             world.exchange.market_depth(body["symbol"], bids, asks, world.now_ms())
         return {"level": text_e8(row[0]), "quantity": text_e8(row[1])}
 
@@ -184,13 +196,19 @@ class Control:
         if kind not in (None, "stream", "ws-api"):
             raise ValueError(f'kind {kind!r}: give "stream" or "ws-api", or leave it out')
         count = 0
-        for world in self._chosen(body):
-            venue = self._venues[world.name]
-            if kind in (None, "stream"):
-                count += venue.streams.drop()
-            if kind in (None, "ws-api"):
-                count += venue.websocket_api.drop()
+        sites = list(self._sites.values()) if body.get("venue") is None else [self._sites[body["venue"]]]
+        for site in sites:
+            for name, venue in site.venues.items():
+                if body.get("world") in (None, name):
+                    count += venue.drop(kind)
         return {"disconnected": count}
+
+
+def _last_prices(site: Site) -> Json:
+    return {
+        name: {symbol: text_e8(price) for symbol, price in world.exchange.last_price.items()}
+        for name, world in site.worlds.items()
+    }
 
 
 def push_price(world: World, symbol: str, price: int) -> None:

@@ -68,7 +68,7 @@ class MarketDriver:
     scripts : sequence of Script
         One per instrument.
     exchanges : sequence of Exchange
-        The worlds' exchanges.
+        The worlds' exchanges; each takes part in what it trades.
     clock : Clock
         Paces the market and stamps what happens.
     speed : float, default 1.0
@@ -95,7 +95,7 @@ class MarketDriver:
         self.speed = speed
         self.paused = speed == 0
         self.market_ns = 0
-        self._exchanges = exchanges
+        self._trading = {s.symbol: [e for e in exchanges if s.symbol in e.instruments] for s in scripts}
         self._clock = clock
         self._published = published
         self._queue: list[tuple[int, int, str, Step, Iterator[tuple[int, Step]]]] = []
@@ -110,23 +110,26 @@ class MarketDriver:
         at_ns, rank, symbol, step, steps = heapq.heappop(self._queue)
         self.market_ns = max(self.market_ns, at_ns)
         now_ms = self._clock.now_ns() // 1_000_000
-        for exchange in self._exchanges:
+        for exchange in self._trading[symbol]:
             apply_step(exchange, symbol, step, now_ms)
         self._push(rank, symbol, steps)
 
     def prime(self) -> None:
         """Play until every instrument has both sides of a book."""
         waiting = {symbol for _, _, symbol, _, _ in self._queue}
-        books = self._exchanges[0].books
         while waiting:
             self._play_one()
-            waiting = {s for s in waiting if not (books[s].best(Side.BUY) and books[s].best(Side.SELL))}
-        for exchange in self._exchanges:
-            for _, _, symbol, _, _ in self._queue:
+            waiting = {symbol for symbol in waiting if not self._has_both_sides(symbol)}
+        for symbol, exchanges in self._trading.items():
+            for exchange in exchanges:
                 bid, ask = exchange.books[symbol].best(Side.BUY), exchange.books[symbol].best(Side.SELL)
                 if bid and ask and not exchange.last_price[symbol]:
                     exchange.last_price[symbol] = bid.price
         self._published()
+
+    def _has_both_sides(self, symbol: str) -> bool:
+        books = [exchange.books[symbol] for exchange in self._trading[symbol]]
+        return all(book.best(Side.BUY) and book.best(Side.SELL) for book in books)
 
     def advance(self, seconds: float) -> None:
         """Play `seconds` of market time at once.

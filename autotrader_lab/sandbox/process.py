@@ -58,7 +58,8 @@ class SandboxProcess:
 
     def __repr__(self) -> str:
         state = "running" if self.is_running else "stopped"
-        return f"<SandboxProcess pid={self.pid} {state} {self.addresses['binance']['rest']}>"
+        venues = ", ".join(name for name in self.addresses if name not in ("control", "tls"))
+        return f"<SandboxProcess pid={self.pid} {state} {venues}>"
 
 
 def start_sandbox(
@@ -67,7 +68,9 @@ def start_sandbox(
     seed: int | None = None,
     speed: float = 1.0,
     symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT"),
+    venues: Sequence[str] = ("binance",),
     port_base: int | None = None,
+    tls: bool = False,
     timeout_s: float = 30.0,
 ) -> SandboxProcess:
     """Start a detached sandbox and wait until it is ready.
@@ -82,8 +85,12 @@ def start_sandbox(
         Market seconds per second.
     symbols : sequence of str
         What trades.
+    venues : sequence of str, default ("binance",)
+        Which venues to serve.
     port_base : int, optional
-        First of three ports; chosen by the system when omitted.
+        First of seventeen ports; chosen by the system when omitted.
+    tls : bool, default False
+        Speak TLS at the venues' addresses.
     timeout_s : float, default 30.0
         How long to wait for it.
 
@@ -94,7 +101,9 @@ def start_sandbox(
     """
     files = [] if market is None else [market] if isinstance(market, str | Path) else list(market)
     command = [sys.executable, "-m", "autotrader_lab.sandbox", "--json", "--speed", str(speed)]
-    command += ["--symbols", ",".join(symbols)]
+    command += ["--symbols", ",".join(symbols), "--venues", ",".join(venues)]
+    if tls:
+        command.append("--tls")
     for file in files:
         command += ["--market", str(file)]
     if seed is not None:

@@ -9,31 +9,27 @@ Everything listens on 127.0.0.1 only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import ssl
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import Any, Self
 
-from aiohttp import web
-
 from autotrader_lab.model.clock import Clock, SystemClock
 from autotrader_lab.sandbox.control import Control
+from autotrader_lab.sandbox.doors import HOST, Door, HttpDoor, Origins
 from autotrader_lab.sandbox.frames import open_market
-from autotrader_lab.sandbox.instruments import DEFAULT_BALANCES, choose_instruments, new_secret
+from autotrader_lab.sandbox.instruments import choose_instruments, new_secret
 from autotrader_lab.sandbox.market import MarketDriver, Script
 from autotrader_lab.sandbox.orders import Instrument
+from autotrader_lab.sandbox.sites import PORTS, SLOTS, Plan, Site, choose_venues, make_site
 from autotrader_lab.sandbox.synthetic import SyntheticScript
-from autotrader_lab.sandbox.venues.binance.hooks import Hooks
+from autotrader_lab.sandbox.tls import make_certificate
 from autotrader_lab.sandbox.venues.binance.limits import Limits
-from autotrader_lab.sandbox.venues.binance.venue import BinanceVenue
-from autotrader_lab.sandbox.world import ApiKey, World
+from autotrader_lab.sandbox.venues.hooks import Hooks
 
 __all__ = ["Sandbox"]
-
-HOST = "127.0.0.1"
-WORLDS = ("testnet", "live")
-FIRST_IDS = {"testnet": 1, "live": 5_000_000_001}
 
 
 class Sandbox:
@@ -49,12 +45,16 @@ class Sandbox:
         Market seconds per wall second; 0 stands still until told to advance.
     symbols : sequence of str, default ("BTCUSDT", "ETHUSDT")
         What trades.
+    venues : sequence of str, default ("binance",)
+        Which venues to serve. Each has books, customers and keys of its own.
     port_base : int, optional
-        First of three ports in a row; chosen by the system when omitted.
+        First of seventeen ports in a row, of which every venue has its own; chosen by the system when omitted.
+    tls : bool, default False
+        Speak TLS at the venues' addresses, with a certificate that is printed with them.
     balances : mapping of str to int, optional
         What each world's customer starts with, e8 by asset.
     limits : Limits, optional
-        Rate limits.
+        Binance's rate limits.
     hooks : Hooks, optional
         Where faults are put in.
     clock : Clock, optional
@@ -63,7 +63,14 @@ class Sandbox:
     Raises
     ------
     ValueError
-        For an unknown symbol, an unusable speed or port, or a market file that cannot be read.
+        For an unknown symbol or venue, an unusable speed or port, or a market file that cannot be read.
+
+    Attributes
+    ----------
+    sites : dict of str to Site
+        By venue: ``sites["okx"].worlds["live"]``.
+    worlds, venues : mapping
+        Those of the first venue, by world.
     """
 
     def __init__(
@@ -73,50 +80,48 @@ class Sandbox:
         seed: int | None = None,
         speed: float = 1.0,
         symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT"),
+        venues: Sequence[str] = ("binance",),
         port_base: int | None = None,
+        tls: bool = False,
         balances: Mapping[str, int] | None = None,
         limits: Limits | None = None,
         hooks: Hooks | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if port_base is not None and not 1 <= port_base <= 65_533:
-            raise ValueError(f"port base {port_base} leaves no room for three ports; choose 1024 to 65533")
+        most = 65_536 - PORTS
+        if port_base is not None and not 1 <= port_base <= most:
+            raise ValueError(f"port base {port_base} leaves no room for {PORTS} ports; choose 1024 to {most}")
         self.clock: Clock = clock or SystemClock()
         self.seed = Random().getrandbits(32) if seed is None else seed
-        source = None if seed is None else Random(f"keys/{seed}")
-        instruments = choose_instruments(symbols)
-        self.worlds: dict[str, World] = {}
-        for name in WORLDS:
-            key = ApiKey(new_secret(source), new_secret(source), f"{name}-customer")
-            held = DEFAULT_BALANCES if balances is None else balances
-            self.worlds[name] = World(name, instruments, key, held, self.clock, FIRST_IDS[name])
-        self.venues = {name: BinanceVenue(world, limits, hooks) for name, world in self.worlds.items()}
-        self.driver = MarketDriver(
-            self._scripts(instruments, market),
-            [world.exchange for world in self.worlds.values()],
-            self.clock,
-            speed,
-            self._publish,
-        )
+        plan = Plan(choose_instruments(symbols), balances, self.clock, seed, limits, hooks)
+        self.sites: dict[str, Site] = {name: make_site(name, plan) for name in choose_venues(venues)}
+        first = next(iter(self.sites.values()))
+        self.worlds, self.venues = first.worlds, first.venues
+        exchanges = [world.exchange for site in self.sites.values() for world in site.worlds.values()]
+        self.driver = MarketDriver(self._scripts(plan, market), exchanges, self.clock, speed, self._publish)
+        self._tls: tuple[str, ssl.SSLContext] | None = make_certificate(self.clock) if tls else None
         self._token = new_secret(None, 40)
         self._port_base = port_base
-        self._runners: list[web.AppRunner] = []
+        self._doors: list[Door] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._ports: dict[str, int] = {}
+        self._ports: dict[str, dict[str, int]] = {}
 
-    def _scripts(
-        self, instruments: Sequence[Instrument], market: str | Path | Sequence[str | Path] | None
-    ) -> list[Script]:
-        scripts: dict[str, Script] = {i.symbol: SyntheticScript(i, self.seed) for i in instruments}
+    def _scripts(self, plan: Plan, market: str | Path | Sequence[str | Path] | None) -> list[Script]:
+        instruments: dict[str, Instrument] = {i.symbol: i for i in plan.instruments}
+        for site in self.sites.values():
+            for world in site.worlds.values():
+                instruments |= world.exchange.instruments
+        scripts: dict[str, Script] = {s: SyntheticScript(i, self.seed) for s, i in instruments.items()}
         if market is not None:
             files = [market] if isinstance(market, str | Path) else market
-            recorded = open_market([Path(file) for file in files], instruments, self.seed)
+            recorded = open_market([Path(file) for file in files], plan.instruments, self.seed)
             scripts[recorded.symbol] = recorded
         return list(scripts.values())
 
     def _publish(self) -> None:
-        for world in self.worlds.values():
-            world.publish()
+        for site in self.sites.values():
+            for world in site.worlds.values():
+                world.publish()
 
     @property
     def addresses(self) -> dict[str, Any]:
@@ -129,50 +134,45 @@ class Sandbox:
         """
         if "control" not in self._ports:
             raise RuntimeError("the sandbox has no addresses yet: use `async with Sandbox(...)` or await start()")
-        venue: dict[str, Any] = {}
-        for name in reversed(WORLDS):
-            key = next(iter(self.worlds[name].keys.values()))
-            entry = {
-                "rest": f"http://{HOST}:{self._ports[name]}",
-                "ws": f"ws://{HOST}:{self._ports[name]}",
-                "api_key": key.key,
-                "api_secret": key.secret,
-            }
-            venue = {**entry, "live": venue} if venue else entry
-        return {
-            "binance": venue,
-            "control": {"url": f"http://{HOST}:{self._ports['control']}", "token": self._token},
+        entries: dict[str, Any] = {
+            name: site.addresses(Origins(self._ports[name], self._tls is not None)) for name, site in self.sites.items()
         }
+        control = self._ports["control"]["control"]
+        entries["control"] = {"url": f"http://{HOST}:{control}", "token": self._token}
+        if self._tls is not None:
+            entries["tls"] = {"certificate": self._tls[0]}
+        return entries
 
     async def start(self) -> None:
         """Open the ports and set the market going."""
         self.driver.prime()
         now_ms = self.clock.now_ns() // 1_000_000
-        for world in self.worlds.values():
-            for symbol, tape in world.tapes.items():
-                tape.backfill(self.seed, world.exchange.last_price[symbol], now_ms)
-        apps: dict[str, Callable[[], web.Application]] = {name: venue.app for name, venue in self.venues.items()}
-        apps["control"] = Control(self._token, self.worlds, self.venues, self.driver).app
-        for index, (name, make) in enumerate(apps.items()):
-            await self._listen(name, make(), index)
+        for site in self.sites.values():
+            for world in site.worlds.values():
+                for symbol, tape in world.tapes.items():
+                    tape.backfill(self.seed, world.exchange.last_price[symbol], now_ms)
+        context = None if self._tls is None else self._tls[1]
+        for name, site in self.sites.items():
+            await self._open(name, site.doors, context)
+        control = Control(self._token, self.sites, self.driver)
+        await self._open("control", {"control": HttpDoor(control.app)}, None)
         self._tasks.append(asyncio.create_task(self.driver.run(), name="sandbox market"))
-        for name, venue in self.venues.items():
-            self._tasks.append(asyncio.create_task(venue.streams.run(), name=f"sandbox {name} streams"))
+        for name, site in self.sites.items():
+            for world_name, venue in site.venues.items():
+                self._tasks.append(asyncio.create_task(venue.run(), name=f"sandbox {name} {world_name}"))
 
-    async def _listen(self, name: str, app: web.Application, index: int) -> None:
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        self._runners.append(runner)
-        port = 0 if self._port_base is None else self._port_base + index
-        site = web.TCPSite(runner, HOST, port)
-        try:
-            await site.start()
-        except OSError as error:
-            await self.stop()
-            raise ValueError(
-                f"port {port} on {HOST} cannot be used ({error.strerror}); choose another port base"
-            ) from error
-        self._ports[name] = runner.addresses[0][1]
+    async def _open(self, name: str, doors: Mapping[str, Door], context: ssl.SSLContext | None) -> None:
+        self._ports[name] = {}
+        for index, (label, door) in enumerate(doors.items()):
+            port = 0 if self._port_base is None else self._port_base + SLOTS[name] + index
+            self._doors.append(door)
+            try:
+                self._ports[name][label] = await door.open(port, context)
+            except OSError as error:
+                await self.stop()
+                raise ValueError(
+                    f"port {port} on {HOST} cannot be used ({error.strerror}); choose another port base"
+                ) from error
 
     async def stop(self) -> None:
         """Stop the market, close every connection and port. If the market had failed, raise its error."""
@@ -180,9 +180,9 @@ class Sandbox:
             task.cancel()
         ends = await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
-        for runner in self._runners:
-            await runner.cleanup()
-        self._runners.clear()
+        for door in self._doors:
+            await door.close()
+        self._doors.clear()
         for end in ends:
             if isinstance(end, Exception):
                 raise end

@@ -16,7 +16,7 @@ from sandbox_wire import LIMIT, Json, S, Socket, Wire, now_ms
 
 from autotrader_lab.model.clock import SimulatedClock
 from autotrader_lab.sandbox import Sandbox
-from autotrader_lab.sandbox.venues.binance import channel
+from autotrader_lab.sandbox.venues import channel
 from autotrader_lab.sandbox.venues.binance.calls import Answer
 from autotrader_lab.sandbox.venues.binance.hooks import Hooks, RequestInfo
 from autotrader_lab.sandbox.venues.binance.limits import Limits

@@ -6,9 +6,9 @@ from autotrader_lab.sandbox.orders import Account
 from autotrader_lab.sandbox.venues.binance.auth import check_signature, check_time, find_key
 from autotrader_lab.sandbox.venues.binance.calls import OPERATIONS, Access, Answer, Call
 from autotrader_lab.sandbox.venues.binance.errors import ApiError
-from autotrader_lab.sandbox.venues.binance.hooks import Hooks, RequestInfo
 from autotrader_lab.sandbox.venues.binance.limits import Limits, Meter
 from autotrader_lab.sandbox.venues.binance.params import Params
+from autotrader_lab.sandbox.venues.hooks import Hooks, RequestInfo
 from autotrader_lab.sandbox.world import World
 
 __all__ = ["Api", "Credentials"]

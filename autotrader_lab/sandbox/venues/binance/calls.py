@@ -16,6 +16,7 @@ from autotrader_lab.sandbox.orders import Account
 from autotrader_lab.sandbox.venues.binance.errors import ApiError
 from autotrader_lab.sandbox.venues.binance.limits import Meter
 from autotrader_lab.sandbox.venues.binance.params import Params
+from autotrader_lab.sandbox.venues.hooks import Answer
 from autotrader_lab.sandbox.world import World
 
 __all__ = ["OPERATIONS", "Access", "Answer", "Call", "Operation", "operation"]
@@ -27,15 +28,6 @@ class Access(enum.Enum):
     OPEN = "NONE"
     KEY = "MARKET_DATA"
     SIGNED = "USER_DATA"
-
-
-class Answer(msgspec.Struct):
-    """What goes back: HTTP status, JSON body, headers, and whose order counts it reports."""
-
-    status: int
-    body: Any
-    headers: dict[str, str] = {}
-    counts_of: str | None = None
 
 
 class Call:

@@ -1,39 +1,7 @@
-"""The seam where faults are put in: every request, every answer and every outgoing frame passes here.
-
-The default lets everything through. A fault script subclasses :class:`Hooks` and overrides what it needs; because
-``after`` runs when the exchange has already acted, losing an answer there is exactly the case in which a client must
-not send again.
-"""
+"""The venue-neutral seam under the name it had first, for the fault scripts written against it."""
 
 from __future__ import annotations
 
-from autotrader_lab.sandbox.venues.binance.calls import Answer
+from autotrader_lab.sandbox.venues.hooks import Hooks, RequestInfo
 
 __all__ = ["Hooks", "RequestInfo"]
-
-import msgspec
-
-
-class RequestInfo(msgspec.Struct, frozen=True):
-    """What a hook may look at: world, "rest" or "ws-api", operation name, and parameters as sent."""
-
-    world: str
-    channel: str
-    operation: str
-    params: dict[str, str]
-
-
-class Hooks:
-    """Lets everything through."""
-
-    async def before(self, request: RequestInfo) -> Answer | None:
-        """Answer instead of the venue, without the exchange seeing the request; None to go on."""
-        return None
-
-    async def after(self, request: RequestInfo, answer: Answer) -> Answer | None:
-        """Change the answer; None closes the connection without one."""
-        return answer
-
-    def outgoing(self, world: str, channel: str, text: str) -> tuple[str, ...]:
-        """The frames to send instead of one WebSocket frame; `channel` is "stream", "ws-api" or "user"."""
-        return (text,)

@@ -15,7 +15,7 @@ from autotrader_lab.sandbox.settlement import Event
 from autotrader_lab.sandbox.tape import INTERVALS_MS, interval_start
 from autotrader_lab.sandbox.venues.binance import stream_events
 from autotrader_lab.sandbox.venues.binance.api import Api
-from autotrader_lab.sandbox.venues.binance.channel import Channel, serve
+from autotrader_lab.sandbox.venues.channel import Channel, serve
 
 __all__ = ["Streams"]
 

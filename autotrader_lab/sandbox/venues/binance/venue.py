@@ -6,11 +6,11 @@ from aiohttp import web
 
 from autotrader_lab.sandbox.venues.binance import private, public
 from autotrader_lab.sandbox.venues.binance.api import Api
-from autotrader_lab.sandbox.venues.binance.hooks import Hooks
 from autotrader_lab.sandbox.venues.binance.limits import Limits
 from autotrader_lab.sandbox.venues.binance.rest import add_routes
 from autotrader_lab.sandbox.venues.binance.streams import Streams
 from autotrader_lab.sandbox.venues.binance.wsapi import WebSocketApi
+from autotrader_lab.sandbox.venues.hooks import Hooks
 from autotrader_lab.sandbox.world import World
 
 __all__ = ["BinanceVenue"]
@@ -46,6 +46,15 @@ class BinanceVenue:
             app.router.add_get(path, self.streams.handle)
         app.on_shutdown.append(self._on_shutdown)
         return app
+
+    async def run(self) -> None:
+        """Send the streams that go by the clock, for ever."""
+        await self.streams.run()
+
+    def drop(self, kind: str | None = None) -> int:
+        """Cut connections without a goodbye, all or of one kind; returns how many there were."""
+        count = self.streams.drop() if kind in (None, "stream") else 0
+        return count + (self.websocket_api.drop() if kind in (None, "ws-api") else 0)
 
     async def _on_shutdown(self, app: web.Application) -> None:
         self.websocket_api.close()

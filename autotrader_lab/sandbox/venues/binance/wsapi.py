@@ -14,9 +14,9 @@ from autotrader_lab.sandbox.venues.binance import render
 from autotrader_lab.sandbox.venues.binance.api import Api, Credentials
 from autotrader_lab.sandbox.venues.binance.auth import find_key
 from autotrader_lab.sandbox.venues.binance.calls import OPERATIONS, Access, Answer
-from autotrader_lab.sandbox.venues.binance.channel import Channel, serve
 from autotrader_lab.sandbox.venues.binance.errors import ApiError
 from autotrader_lab.sandbox.venues.binance.params import Params
+from autotrader_lab.sandbox.venues.channel import Channel, serve
 
 __all__ = ["WebSocketApi"]
 

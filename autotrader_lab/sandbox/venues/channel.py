@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from aiohttp import WSCloseCode, web
 
-from autotrader_lab.sandbox.venues.binance.hooks import Hooks
+from autotrader_lab.sandbox.venues.hooks import Hooks
 
 __all__ = ["Channel", "serve"]
 

@@ -1,0 +1,49 @@
+"""The seam where faults are put in: every request, every answer and every outgoing frame passes here.
+
+The default lets everything through. A fault script subclasses :class:`Hooks` and overrides what it needs; because
+``after`` runs when the exchange has already acted, losing an answer there is exactly the case in which a client must
+not send again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+__all__ = ["Answer", "Hooks", "RequestInfo"]
+
+
+class Answer(msgspec.Struct):
+    """What goes back: HTTP status, JSON body, headers, and (Binance) whose order counts it reports."""
+
+    status: int
+    body: Any
+    headers: dict[str, str] = {}
+    counts_of: str | None = None
+
+
+class RequestInfo(msgspec.Struct, frozen=True):
+    """What a hook may look at: world, "rest" or "ws-api", operation name, parameters as sent, and the venue."""
+
+    world: str
+    channel: str
+    operation: str
+    params: dict[str, Any]
+    venue: str = "binance"
+
+
+class Hooks:
+    """Lets everything through."""
+
+    async def before(self, request: RequestInfo) -> Answer | None:
+        """Answer instead of the venue, without the exchange seeing the request; None to go on."""
+        return None
+
+    async def after(self, request: RequestInfo, answer: Answer) -> Answer | None:
+        """Change the answer; None closes the connection without one."""
+        return answer
+
+    def outgoing(self, world: str, channel: str, text: str) -> tuple[str, ...]:
+        """The frames to send instead of one WebSocket frame; `channel` is "stream", "ws-api" or "user"."""
+        return (text,)
