@@ -294,7 +294,7 @@ class Demo:
 
 def _table(title: str, columns: tuple[str, ...]) -> Table:
     """An empty table that fits 80 columns."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     return table

@@ -62,7 +62,7 @@ class ControlledSession(Protocol):
         """Carry out `name` (start, promote, kill, …); the answer is plain values."""
         ...
 
-    def gate(self, stage: str) -> dict[str, Any]:
+    async def gate(self, stage: str) -> dict[str, Any]:
         """The verdict on entering `stage`."""
         ...
 
@@ -100,7 +100,7 @@ def build_app(session: ControlledSession, token: str, port: Callable[[], int]) -
         return _answer(session.snapshot())
 
     async def gate(request: web.Request) -> web.Response:
-        return _answer(session.gate(request.query.get("stage", "")))
+        return _answer(await session.gate(request.query.get("stage", "")))
 
     async def command(request: web.Request) -> web.Response:
         return _answer(await session.command(request.match_info["command"], await _arguments(request)))

@@ -12,7 +12,7 @@ from autotrader_lab.model.errors import ConfigError, HostError
 from autotrader_lab.strategy.contract import Strategy
 
 if TYPE_CHECKING:
-    from autotrader_lab.host.session import Session
+    from autotrader_lab.host.machine import StageMachine
 
 __all__ = ["ReplayRun"]
 
@@ -42,13 +42,13 @@ class ReplayRun:
 
     Parameters
     ----------
-    session : Session
+    session : StageMachine
     strategy : Strategy
     options : mapping
         Passed on to :func:`autotrader_lab.research.replay`.
     """
 
-    def __init__(self, session: Session, strategy: Strategy, options: Mapping[str, Any]) -> None:
+    def __init__(self, session: StageMachine, strategy: Strategy, options: Mapping[str, Any]) -> None:
         unknown = sorted(set(options) - _OPTIONS)
         if unknown:
             raise ConfigError(f"replay option {unknown[0]!r} is none of {', '.join(sorted(_OPTIONS))}")

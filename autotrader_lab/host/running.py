@@ -16,7 +16,7 @@ from autotrader_lab.journal import fold, records
 from autotrader_lab.strategy.contract import Strategy
 
 if TYPE_CHECKING:
-    from autotrader_lab.host.session import Session
+    from autotrader_lab.host.machine import StageMachine
 
 __all__ = ["EngineRun"]
 
@@ -26,7 +26,7 @@ class EngineRun:
 
     Parameters
     ----------
-    session : Session
+    session : StageMachine
     stage : str
         paper, testnet or live.
     strategy : Strategy
@@ -34,7 +34,7 @@ class EngineRun:
         What the stage was started with; see :func:`.stages.build_stage`.
     """
 
-    def __init__(self, session: Session, stage: str, strategy: Strategy, options: Mapping[str, Any]) -> None:
+    def __init__(self, session: StageMachine, stage: str, strategy: Strategy, options: Mapping[str, Any]) -> None:
         self._session = session
         self.stage = stage
         self.fingerprint = session.info.fingerprint

@@ -10,10 +10,10 @@ import asyncio
 import base64
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import msgspec
 import pandas as pd
@@ -26,24 +26,22 @@ from autotrader_lab.host.runs import RunFolder, list_sessions
 from autotrader_lab.host.snapshot import offline_snapshot
 from autotrader_lab.host.spawn import spawn_host, wait_until_gone
 from autotrader_lab.host.travel import pack, strategy_name
-from autotrader_lab.journal import Journal, MemoryJournal, frames
-from autotrader_lab.lab import settings
+from autotrader_lab.journal import Journal
+from autotrader_lab.lab import history, settings
 from autotrader_lab.lab.client import HostClient, install_wake_up
 from autotrader_lab.lab.present import Status, mimebundle
+from autotrader_lab.lab.tables import Tables
 from autotrader_lab.lab.waiting import Goal, wait_for
 from autotrader_lab.ladder import Check, Verdict
 from autotrader_lab.ladder.stages import Stage
 from autotrader_lab.model.clock import SystemClock
-from autotrader_lab.model.errors import DataError, HostError
+from autotrader_lab.model.errors import HostError
 from autotrader_lab.strategy.contract import fingerprint
-
-if TYPE_CHECKING:
-    from autotrader_lab.research.result import ReplayResult
 
 __all__ = ["Lab"]
 
 
-class Lab:
+class Lab(Tables):
     """One session: a strategy and the ladder it climbs.
 
     Nothing is started and nothing is sent before :meth:`start`.
@@ -210,11 +208,12 @@ class Lab:
         if strategy is not None:
             self.strategy = strategy
         packed = self._packed()
+        frame = None
         if data is not None:
-            options = await asyncio.to_thread(self._prepare, data, stage, options)
+            frame, options = await asyncio.to_thread(history.prepare, data, stage, self._info.symbols[0], options)
         await self._ensure_host()
-        if data is not None:
-            await asyncio.to_thread(self._store, data)
+        if frame is not None:
+            await asyncio.to_thread(history.store, frame, self._folder)
         status = await self._command("start", stage=stage, options=options, **packed)
         return await self._replayed() if stage == "replay" else status
 
@@ -345,51 +344,6 @@ class Lab:
         goal = Goal({name: count for name, count in counted.items() if count is not None}, gate)
         return await wait_for(self, goal, timeout_s)
 
-    def orders(self, stage: str | None = None) -> pd.DataFrame:
-        """Orders of a stage, by default the one the session is in; see :mod:`autotrader_lab.journal.frames`."""
-        with self._entries(stage) as entries:
-            return frames.orders_frame(entries)
-
-    def fills(self, stage: str | None = None) -> pd.DataFrame:
-        """Executions, each once."""
-        with self._entries(stage) as entries:
-            return frames.fills_frame(entries)
-
-    def positions(self, stage: str | None = None) -> pd.DataFrame:
-        """What is held and what it earned."""
-        with self._entries(stage) as entries:
-            return frames.positions_frame(entries)
-
-    def equity(self, stage: str | None = None) -> pd.DataFrame:
-        """The account's worth over time, account currency."""
-        with self._entries(stage) as entries:
-            return frames.equity_frame(entries)
-
-    def decisions(self, stage: str | None = None) -> pd.DataFrame:
-        """What the strategy said."""
-        with self._entries(stage) as entries:
-            return frames.decisions_frame(entries)
-
-    def alerts(self, stage: str | None = None) -> pd.DataFrame:
-        """What a person should have seen."""
-        with self._entries(stage) as entries:
-            return frames.alerts_frame(entries)
-
-    @property
-    def result(self) -> ReplayResult:
-        """The last replay's result: frames, figures, plots.
-
-        Raises
-        ------
-        DataError
-            If there is none yet.
-        """
-        from autotrader_lab.research.result import ReplayResult
-
-        if not self._folder.result_folder.exists():
-            raise DataError("no replay has ended in this session: await lab.start('replay', data=frame)")
-        return ReplayResult.load(self._folder.result_folder)
-
     @property
     def session(self) -> str:
         """The session's name."""
@@ -461,26 +415,6 @@ class Lab:
             "limits": self.limits.model_dump(mode="json") if self.limits is not None else {},
         }
 
-    def _prepare(self, data: Any, stage: str, options: dict[str, Any]) -> dict[str, Any]:
-        """Check `data` before anything starts, and say what it is of."""
-        from autotrader_lab.research.data import load
-
-        chosen = dict(options)
-        frame = _frame(data)
-        columns = {str(column).lower() for column in frame.columns}
-        if "symbol" not in columns and chosen.get("symbol") is None:
-            chosen["symbol"] = self._info.symbols[0]
-        checked = {name: chosen[name] for name in ("timezone", "bar_interval") if name in chosen}
-        load(frame, symbol=chosen.get("symbol"), **checked)
-        if stage != "replay":
-            chosen["history"] = True
-        return chosen
-
-    def _store(self, data: Any) -> None:
-        temporary = self._folder.replay_file.with_suffix(".new")
-        _frame(data).to_parquet(temporary)
-        temporary.replace(self._folder.replay_file)
-
     async def _ensure_host(self) -> None:
         if self._client is not None and self._client.is_alive:
             return
@@ -539,23 +473,6 @@ class Lab:
             raise HostError(f"the replay failed: {status['failure']}")
         return status
 
-    @contextlib.contextmanager
-    def _journal(self) -> Iterator[Journal]:
-        if not self._folder.journal_file.exists():
-            yield MemoryJournal(self.session)
-            return
-        journal = Journal.open(self._folder.journal_file, read_only=True)
-        try:
-            yield journal
-        finally:
-            journal.close()
-
-    @contextlib.contextmanager
-    def _entries(self, stage: str | None) -> Iterator[Any]:
-        with self._journal() as journal:
-            chosen = Stage.of(stage).value if stage is not None else gates.last_state(journal).stage
-            yield gates.stage_entries(journal, chosen) if chosen else []
-
 
 def _newest() -> RunFolder:
     rows = list_sessions()
@@ -569,18 +486,3 @@ def _newest() -> RunFolder:
                 if gates.last_state(journal).running:
                     return folder
     raise HostError("no session runs, and none was cut off; Lab.sessions() lists all, Lab.attach(name) takes one")
-
-
-def _frame(data: Any) -> pd.DataFrame:
-    """`data` as one frame that can be stored."""
-    if isinstance(data, pd.DataFrame):
-        return data
-    if isinstance(data, (str, Path)):
-        path = Path(data).expanduser()
-        try:
-            return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"data {str(path)!r} cannot be read ({error}); give a frame, a .parquet or a .csv"
-            ) from error
-    raise DataError(f"data is a {type(data).__name__}; give a frame of bars, quotes or trades, or the path of one")

@@ -1,4 +1,4 @@
-"""Run as a program: a notebook that starts testnet with a resting order and a position, says so, and waits to be killed."""
+"""Run as a program: a notebook that starts testnet with a resting order and a position, and waits to be killed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import asyncio
 import json
 import sys
 
-from lab.strategies import Rester
-
 from autotrader_lab.lab import Lab
+from lab.strategies import Rester
 
 
 async def main(session: str) -> None:
@@ -16,10 +15,12 @@ async def main(session: str) -> None:
     lab.strategy = Rester(buy=0.02)
     await lab.start("testnet")
     await lab.wait(orders=2, fills=1, timeout_s=20)
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     if "--detach" in sys.argv:
         await lab.detach()
-        print("detached", flush=True)
+        sys.stdout.write("detached\n")
+        sys.stdout.flush()
     await asyncio.sleep(60)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 
 from autotrader_lab.host.runs import RunFolder
@@ -16,6 +17,12 @@ from autotrader_lab.model.orders import Accepted, Fill, Filled, Order, OrderSide
 def host_of(lab: Lab):
     """The lab's host process."""
     return RunFolder(lab.folder).read_host()
+
+
+def arguments_of(pid: int) -> str:
+    """The command line of a process, as every user of the machine can see it."""
+    command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def kill_host(lab: Lab) -> int:

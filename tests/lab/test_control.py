@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 
@@ -99,7 +100,8 @@ async def test_one_host_a_folder(running):
 
     with pytest.raises(HostError, match="has a running host"):
         spawn_host(RunFolder(running.folder))
-    second = subprocess.run(
+    second = await asyncio.to_thread(
+        subprocess.run,
         [sys.executable, "-m", "autotrader_lab.host", "--run", str(running.folder)],
         capture_output=True,
         text=True,

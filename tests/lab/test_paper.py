@@ -7,6 +7,7 @@ import os
 import threading
 
 import pytest
+
 from autotrader_lab.host.runs import RunFolder, list_sessions
 from autotrader_lab.lab import Lab
 from autotrader_lab.model.errors import (
@@ -209,7 +210,7 @@ def test_an_idle_lab_shows_itself_without_a_host():
     bundle = lab._repr_mimebundle_()
     assert set(bundle) == {"text/plain", "text/html"}
     assert lab.orders().empty
-    assert "client_order_id" == lab.orders().index.name
+    assert lab.orders().index.name == "client_order_id"
     with pytest.raises(DataError, match="no replay has ended"):
         _ = lab.result
 
