@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from autotrader_lab.sandbox.book import Level, Slot
 from autotrader_lab.sandbox.orders import (
+    Account,
     ExecutionKind,
     Order,
     OrderRequest,
@@ -69,6 +70,8 @@ class Exchange(Settlement):
         if order.is_working:
             self._work(order, now_ms)
             self._run_triggers(order.symbol, now_ms)
+        elif request.triggers_at_once:
+            self._run_triggers(order.symbol, now_ms)
         return order
 
     def check(self, account_name: str, request: OrderRequest) -> None:
@@ -86,13 +89,17 @@ class Exchange(Settlement):
             raise Refused("ICEBERG_TOO_LARGE")
         if request.type.has_stop:
             last = self.last_price[request.symbol]
-            if last and Triggers.is_due(request.side, request.type, request.stop_price, last):
+            due = last and Triggers.is_due(request.side, request.type, request.stop_price, last)
+            if due and not request.triggers_at_once:
                 raise Refused("WOULD_TRIGGER")
         opposite = self.books[request.symbol].best(request.side.opposite)
         if request.type is OrderType.LIMIT_MAKER and _crosses(request.side, request.price, opposite):
             raise Refused("WOULD_TAKE")
         if request.type is OrderType.MARKET and request.quote_quantity and opposite is None:
             raise Refused("NO_LIQUIDITY")
+        self._check_funds(account, request)
+
+    def _check_funds(self, account: Account, request: OrderRequest) -> None:
         asset, amount = self._hold(request)
         if amount > account.free.get(asset, 0):
             raise Refused("INSUFFICIENT_BALANCE")
@@ -386,9 +393,13 @@ class Exchange(Settlement):
         if maker is not None and next_slice:
             book.rest(maker)
 
+    def _references(self, symbol: str) -> tuple[int, int]:
+        """The prices that stops waiting for a rise and for a fall are compared with; 0 is none yet."""
+        return self.last_price[symbol], self.last_price[symbol]
+
     def _run_triggers(self, symbol: str, now_ms: int) -> None:
         triggers = self.triggers[symbol]
-        while order := triggers.pop_due(self.last_price[symbol]):
+        while order := triggers.pop_due(*self._references(symbol)):
             order.is_working, order.working_ms, order.updated_ms = True, now_ms, now_ms
             self._report(order, ExecutionKind.NEW, now_ms)
             self._work(order, now_ms)

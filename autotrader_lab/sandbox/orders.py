@@ -10,7 +10,7 @@ import enum
 
 import msgspec
 
-from autotrader_lab.sandbox.units import ONE, parse_e8
+from autotrader_lab.sandbox.units import ONE, notional, parse_e8
 
 __all__ = [
     "Account",
@@ -123,7 +123,8 @@ class Refused(Exception):
     ----------
     reason : str
         A short code: INSUFFICIENT_BALANCE, DUPLICATE_ORDER, WOULD_TRIGGER, WOULD_TAKE, UNKNOWN_ORDER,
-        NO_SUCH_ORDER, NO_LIQUIDITY, CANCEL_RESTRICTED, AMEND_NOT_SMALLER, ICEBERG_TOO_LARGE, NOT_AMENDABLE.
+        NO_SUCH_ORDER, NO_LIQUIDITY, CANCEL_RESTRICTED, AMEND_NOT_SMALLER, ICEBERG_TOO_LARGE, NOT_AMENDABLE,
+        INSUFFICIENT_MARGIN, ALREADY_FILLED.
     """
 
     def __init__(self, reason: str) -> None:
@@ -133,6 +134,11 @@ class Refused(Exception):
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """A trading pair and its grid; prices, quantities and amounts in e8.
+
+    `multiplier` is what one unit of the price of one unit of quantity is worth in `quote` (50 for a future of 50 units),
+    `margin_rate` the part of a position's value that a margin account must have (e8), `volatility` the standard
+    deviation of a year's log return in a made-up market; stops trigger on the last trade, or with `stops_by_quote`
+    on the ask (buy) and bid (sell).
 
     Raises
     ------
@@ -157,6 +163,10 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     max_iceberg_parts: int = 10
     start_price: int = parse_e8("60000")
     typical_size: int = parse_e8("0.4")
+    multiplier: int = 1
+    margin_rate: int = ONE
+    volatility: float = 0.6
+    stops_by_quote: bool = False
 
     def __post_init__(self) -> None:
         if self.tick <= 0 or self.step <= 0 or (self.tick * self.step) % ONE:
@@ -164,6 +174,10 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
                 f"{self.symbol}: tick {self.tick} and step {self.step} (in 1e-8) make amounts finer than 1e-8; "
                 "choose a coarser one"
             )
+
+    def amount(self, price: int, quantity: int) -> int:
+        """What `quantity` at `price` is worth, in e8 of the quote asset."""
+        return notional(price, quantity) * self.multiplier
 
 
 class Fees(msgspec.Struct, frozen=True):
@@ -174,7 +188,10 @@ class Fees(msgspec.Struct, frozen=True):
 
 
 class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client asks for, already well formed and on the instrument's grid."""
+    """What a client asks for, already well formed and on the instrument's grid.
+
+    A stop whose price is already reached is refused, or with `triggers_at_once` goes to work immediately.
+    """
 
     symbol: str
     side: Side
@@ -189,10 +206,11 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
     prevention: Prevention = Prevention.EXPIRE_MAKER
     strategy_id: int | None = None
     strategy_type: int | None = None
+    triggers_at_once: bool = False
 
 
 class Execution(msgspec.Struct, frozen=True):
-    """One account's side of one trade."""
+    """One account's side of one trade; `realised` is the profit it took, in the quote asset (margin accounts)."""
 
     trade_id: int
     order_id: int
@@ -205,6 +223,7 @@ class Execution(msgspec.Struct, frozen=True):
     fee: int
     fee_asset: str
     time_ms: int
+    realised: int = 0
 
 
 class Order(msgspec.Struct, kw_only=True):

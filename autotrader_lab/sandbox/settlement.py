@@ -66,10 +66,13 @@ class Settlement:
 
     def open_account(self, name: str, balances: dict[str, int], now_ms: int, fees: Fees | None = None) -> Account:
         """Make a customer with `balances` in e8 by asset."""
-        account = self.accounts[name] = Account(name, fees)
+        account = self.accounts[name] = self._new_account(name, fees)
         for asset, amount in balances.items():
             self.deposit(name, asset, amount, now_ms)
         return account
+
+    def _new_account(self, name: str, fees: Fees | None) -> Account:
+        return Account(name, fees)
 
     def deposit(self, account_name: str, asset: str, amount: int, now_ms: int) -> None:
         """Add `amount` (e8; negative withdraws) to what is free.
@@ -106,14 +109,15 @@ class Settlement:
         sign = 1 if side is Side.BUY else -1
         for asset, amount in (
             (instrument.base, sign * quantity),
-            (instrument.quote, -sign * notional(price, quantity)),
+            (instrument.quote, -sign * instrument.amount(price, quantity)),
         ):
             self.market_flow[asset] = self.market_flow.get(asset, 0) + amount
 
-    def _fill(self, order: Order, trade_id: int, price: int, quantity: int, is_maker: bool, now_ms: int) -> None:
+    def _settle(self, order: Order, price: int, quantity: int, is_maker: bool) -> tuple[int, str, int]:
+        """Move the funds of one side of a trade; returns the fee, its asset and the profit taken."""
         account = self.accounts[order.account]
         instrument = self.instruments[order.symbol]
-        amount = notional(price, quantity)
+        amount = instrument.amount(price, quantity)
         rate = account.fees.maker if is_maker else account.fees.taker
         if order.side is Side.BUY:
             paid, received, asset = amount, quantity, instrument.base
@@ -127,6 +131,12 @@ class Settlement:
         account.free[order.lock_asset] -= paid
         fee = share(received, rate)
         account.credit(asset, received - fee)
+        return fee, asset, 0
+
+    def _fill(self, order: Order, trade_id: int, price: int, quantity: int, is_maker: bool, now_ms: int) -> None:
+        account = self.accounts[order.account]
+        amount = self.instruments[order.symbol].amount(price, quantity)
+        fee, asset, realised = self._settle(order, price, quantity, is_maker)
         self.fees[asset] = self.fees.get(asset, 0) + fee
         fill = Execution(
             trade_id,
@@ -140,6 +150,7 @@ class Settlement:
             fee,
             asset,
             now_ms,
+            realised,
         )
         account.executions.setdefault(order.symbol, []).append(fill)
         order.fills.append(fill)

@@ -135,21 +135,19 @@ class SyntheticScript:
     Parameters
     ----------
     instrument : Instrument
-        Grid, starting price and typical size.
+        Grid, starting price, volatility and typical size.
     seed : int
         The same seed gives the same market.
     step_s : float, default 0.1
         Market time between moves.
-    volatility : float, default 0.6
-        Standard deviation of a year's log return.
     """
 
-    def __init__(self, instrument: Instrument, seed: int, step_s: float = 0.1, volatility: float = 0.6) -> None:
+    def __init__(self, instrument: Instrument, seed: int, step_s: float = 0.1) -> None:
         self.symbol = instrument.symbol
         self._instrument = instrument
         self._seed = seed
         self._step_s = step_s
-        self._sigma = volatility * math.sqrt(step_s / (365 * 86_400))
+        self._sigma = instrument.volatility * math.sqrt(step_s / (365 * 86_400))
 
     def steps(self) -> Iterator[tuple[int, Step]]:
         """The market's steps, from the first picture on."""

@@ -130,7 +130,7 @@ class Tape:
         """Make up the minutes before `now_ms`, ending at `price` (e8)."""
         source = random.Random(f"past/{seed}/{self._instrument.symbol}")
         tick, step = self._instrument.tick, self._instrument.step
-        sigma = 0.6 * math.sqrt(60 / (365 * 86_400))
+        sigma = self._instrument.volatility * math.sqrt(60 / (365 * 86_400))
         log_price, drift, path = 0.0, 0.0, [0.0]
         for _ in range(minutes):
             drift += -0.02 * drift + sigma * 0.02 * source.gauss(0, 1)

@@ -41,13 +41,17 @@ class Triggers:
         self._rising = [row for row in self._rising if row[2] is not order]
         self._falling = [row for row in self._falling if row[2] is not order]
 
-    def pop_due(self, last_price: int) -> Order | None:
-        """The next order that the last price has reached, or None."""
-        if not last_price:
-            return None
-        if self._rising and self._rising[0][0] <= last_price:
+    def pop_due(self, rising: int, falling: int) -> Order | None:
+        """The next order whose stop the price has reached, or None.
+
+        Parameters
+        ----------
+        rising, falling : int
+            What stops waiting for a rise and for a fall look at; 0 is no price yet.
+        """
+        if rising and self._rising and self._rising[0][0] <= rising:
             return self._rising.pop(0)[2]
-        if self._falling and -self._falling[0][0] >= last_price:
+        if falling and self._falling and -self._falling[0][0] >= falling:
             return self._falling.pop(0)[2]
         return None
 
