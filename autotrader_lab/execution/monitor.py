@@ -18,7 +18,10 @@ from autotrader_lab.model.errors import NotConnected, OutcomeUnknown, VenueUnava
 from autotrader_lab.model.instruments import exact
 from autotrader_lab.model.orders import OrderStatus
 
-__all__ = ["ASKING_FAILED", "Monitor"]
+__all__ = ["ASKING_FAILED", "BASELINE", "Monitor"]
+
+BASELINE = "baseline"
+"""Name of the checkpoint that says what the account held, and was worth, when the stage began."""
 
 ASKING_FAILED = (VenueUnavailable, NotConnected, OutcomeUnknown)
 """What a question to a venue may end in; it may be asked again."""
@@ -66,13 +69,18 @@ class Monitor:
         self.foreign: list[str] = []
 
     async def take_baseline(self, symbols: Iterable[str], known: Mapping[str, Decimal] | None = None) -> None:
-        """Learn what the account holds that is not ours; `known` where an earlier process learned it."""
+        """Learn what the account holds that is not ours, and write it down; `known` where an earlier process did."""
         if known is not None:
             self.baseline = dict(known)
             return
         held = await self._adapter.get_positions()
         ours = self._trader.book.position
         self.baseline = {symbol: exact(held.get(symbol, 0.0)) - ours(symbol) for symbol in symbols}
+        state = {
+            "baseline": {symbol: str(units) for symbol, units in self.baseline.items()},
+            "starting_equity": self._trader.book.starting_equity,
+        }
+        self._append(records.CHECKPOINT, records.Checkpoint(BASELINE, state))
 
     async def reconcile(
         self, trigger: str, outage_s: Callable[[], float | None] | None = None

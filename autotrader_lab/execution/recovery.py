@@ -7,6 +7,7 @@ was written down and perhaps never sent is in doubt: the venue's evidence, not o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
+from autotrader_lab.execution.monitor import BASELINE
 from autotrader_lab.execution.resiliency import DeadLetter, DeadLetters
 from autotrader_lab.execution.trader import Trader
-from autotrader_lab.journal import Books
+from autotrader_lab.journal import Books, Entry, fold, records
 from autotrader_lab.model.clock import Clock, to_ns
 from autotrader_lab.model.errors import VenueUnavailable
 from autotrader_lab.model.orders import InDoubt, OrderStatus
@@ -25,7 +27,7 @@ from autotrader_lab.strategy.decision import ExecutionDecision
 if TYPE_CHECKING:
     from autotrader_lab.execution.guard import Guard
 
-__all__ = ["Past", "doubt_what_may_have_left", "restore_books", "restore_day", "tell_strategy"]
+__all__ = ["Past", "doubt_what_may_have_left", "read_past", "restore_books", "restore_day", "tell_strategy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,24 @@ class Past:
     starting_equity: float | None = None
     baseline: dict[str, Decimal] | None = None
     halted: str = ""
+
+
+def read_past(entries: Iterable[Entry]) -> Past:
+    """What the entries of one stage, oldest first, say of it."""
+    kept = list(entries)
+    books = fold(kept)
+    baseline: dict[str, Decimal] | None = None
+    starting_equity: float | None = None
+    for entry in kept:
+        if entry.kind != records.CHECKPOINT:
+            continue
+        checkpoint = entry.decode(records.Checkpoint)
+        if checkpoint.name == BASELINE and baseline is None:
+            baseline = {symbol: Decimal(units) for symbol, units in checkpoint.state["baseline"].items()}
+            starting_equity = checkpoint.state["starting_equity"]
+    state = books.trading_state
+    halted = (state.reason or "halted") if state.state == "HALTED" else ""
+    return Past(books, starting_equity, baseline, halted)
 
 
 def restore_books(past: Past, trader: Trader, adapter: BaseBrokerAdapter, guard: Guard, letters: DeadLetters) -> None:

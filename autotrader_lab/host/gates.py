@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 from autotrader_lab.host.runs import SessionInfo
@@ -37,10 +36,6 @@ class Past(NamedTuple):
         Whether it was never left: its host died.
     halted : str
         Why trading is halted; empty if it is not.
-    starting_equity : float or None
-        Of that stage's last start.
-    baseline : dict of str to Decimal, or None
-        What the account held beyond our own book when that stage started, units.
     options : dict or None
         What that stage was started with.
     """
@@ -48,8 +43,6 @@ class Past(NamedTuple):
     stage: str = ""
     running: bool = False
     halted: str = ""
-    starting_equity: float | None = None
-    baseline: dict[str, Decimal] | None = None
     options: dict[str, Any] | None = None
 
 
@@ -60,24 +53,14 @@ def last_state(journal: Journal) -> Past:
     for entry in journal.read(kinds=kinds):
         match entry.kind:
             case records.STAGE_STARTED:
-                past = past._replace(
-                    stage=entry.stage,
-                    running=True,
-                    starting_equity=entry.decode(records.StageStarted).starting_equity,
-                    baseline=None,
-                    options=None,
-                )
+                past = past._replace(stage=entry.stage, running=True, options=None)
             case records.STAGE_STOPPED:
                 if entry.stage == past.stage:
                     past = past._replace(running=False)
             case records.CHECKPOINT:
                 checkpoint = entry.decode(records.Checkpoint)
                 if checkpoint.name == STAGE_CHECKPOINT and entry.stage == past.stage:
-                    held = checkpoint.state["baseline"]
-                    past = past._replace(
-                        baseline={symbol: Decimal(units) for symbol, units in held.items()},
-                        options=checkpoint.state["options"],
-                    )
+                    past = past._replace(options=checkpoint.state["options"])
             case _:
                 state = entry.decode(records.TradingStateRecord)
                 past = past._replace(halted=(state.reason or "halted") if state.state == "HALTED" else "")

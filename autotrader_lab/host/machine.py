@@ -260,7 +260,7 @@ class StageMachine:
             try:
                 self._strategy = unpack(self.folder.strategy_file.read_bytes())
                 self.run_of_stage = run = EngineRun(self, past.stage, self._strategy, past.options or {})
-                await run.resume(past)
+                await run.resume()
             except (AutoTraderError, OSError) as error:
                 self.run_of_stage = None
                 if run is not None:

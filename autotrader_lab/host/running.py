@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from autotrader_lab.execution.adapters.paper import PaperTradingAdapter
 from autotrader_lab.execution.engine import ExecutionEngine
 from autotrader_lab.execution.kill import KillSwitch
-from autotrader_lab.execution.recovery import Past
+from autotrader_lab.execution.recovery import Past, read_past
 from autotrader_lab.execution.risk import TradingState
 from autotrader_lab.host import gates
+from autotrader_lab.host.accounts import AccountLock
 from autotrader_lab.host.stages import build_stage
-from autotrader_lab.journal import fold, records
+from autotrader_lab.journal import records
 from autotrader_lab.strategy.contract import Strategy
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class EngineRun:
         self.fingerprint = session.info.fingerprint
         self._options = dict(options)
         self._parts = build_stage(session.settings, session.folder, stage, options, session.clock)
+        self._lock = AccountLock(self._parts.account, session.info.session)
         self.engine = ExecutionEngine(
             strategy,
             self._parts.adapter,
@@ -58,6 +60,7 @@ class EngineRun:
     async def start(self) -> None:
         """Begin the stage anew."""
         engine = self.engine
+        self._lock.hold()
         await self._parts.open(engine.symbols)
         await engine.connect()
         self._session.journal.append(
@@ -74,19 +77,28 @@ class EngineRun:
             ),
             stage=self.stage,
         )
-        await engine.start()
-        self._checkpoint()
+        options = records.Checkpoint(gates.STAGE_CHECKPOINT, {"options": self._options})
+        self._session.journal.append(records.CHECKPOINT, options, stage=self.stage)
+        await engine.start(self._earlier_run())
         self._record_state()
 
-    async def resume(self, left: gates.Past) -> None:
+    async def resume(self) -> None:
         """Go on where an earlier host was when it died: nothing is sent before the venue agrees with the journal."""
         engine = self.engine
-        books = fold(gates.stage_entries(self._session.journal, self.stage))
+        past = read_past(gates.stage_entries(self._session.journal, self.stage))
+        self._lock.hold()
         await self._parts.open(engine.symbols)
         if isinstance(engine.adapter, PaperTradingAdapter):
-            engine.adapter.restore(books.fills, books.open_orders)
-        await engine.start(Past(books, left.starting_equity, left.baseline, left.halted))
+            engine.adapter.restore(past.books.fills, past.books.open_orders)
+        await engine.start(past)
         self._record_state()
+
+    def _earlier_run(self) -> Past | None:
+        """What the stage still holds from an earlier run at a real account; a simulated one begins anew."""
+        if isinstance(self.engine.adapter, PaperTradingAdapter):
+            return None
+        past = read_past(gates.stage_entries(self._session.journal, self.stage))
+        return past if past.books.orders else None
 
     def _record_state(self) -> None:
         """Say how the gate stands: what the journal said last may be of a process that is gone."""
@@ -96,20 +108,17 @@ class EngineRun:
         record = records.TradingStateRecord(state.value, "stage begins")
         self._session.journal.append(records.TRADING_STATE, record, stage=self.stage)
 
-    def _checkpoint(self) -> None:
-        baseline = {symbol: str(units) for symbol, units in self.engine.baseline.items()}
-        state = {"baseline": baseline, "options": self._options}
-        record = records.Checkpoint(gates.STAGE_CHECKPOINT, state)
-        self._session.journal.append(records.CHECKPOINT, record, stage=self.stage)
-
     async def drain(self, *, flatten: bool, reason: str) -> int:
         """End the stage in order; returns how many orders may still work."""
         await self.engine.stop(flatten=flatten)
+        self._lock.release()
         return len(self.engine.oms.get_open_orders())
 
     async def abandon(self, *, cancel: bool) -> None:
         """End because the host ends (or the start failed); what is held stays held."""
         await self.engine.stop(cancel=cancel)
+        await self.engine.adapter.disconnect()  # it may have connected and never started
+        self._lock.release()
 
     # --- guarding ---------------------------------------------------------------------------------------------
 

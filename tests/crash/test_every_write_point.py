@@ -19,7 +19,7 @@ import aiohttp
 import pytest
 from dying_engine import SYMBOL, build_engine
 
-from autotrader_lab.execution.recovery import Past
+from autotrader_lab.execution.recovery import read_past
 from autotrader_lab.journal import Journal
 from autotrader_lab.journal.fold import fold
 from autotrader_lab.model.orders import OrderStatus
@@ -64,7 +64,7 @@ async def venue_books(box: SandboxProcess) -> dict[str, Any]:
 async def recover_and_judge(box: SandboxProcess, folder: Path, fresh_s: float) -> None:
     addresses = box.addresses["binance"]
     with Journal.open(folder / "journal.sqlite", session="crash") as journal:
-        past = Past(fold(journal.read(stage="testnet")))
+        past = read_past(journal.read(stage="testnet"))
         engine = build_engine(addresses, journal, f"again{folder.name}", fresh_s=fresh_s)
         await engine.start(past)
         for _ in range(200):
