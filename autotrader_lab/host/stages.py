@@ -17,6 +17,7 @@ from autotrader_lab.execution.adapters.paper import PaperTradingAdapter
 from autotrader_lab.execution.config import ExecutionConfig, load_config
 from autotrader_lab.execution.market_data.feeds import Feed
 from autotrader_lab.execution.risk import RiskLimits
+from autotrader_lab.host.accounts import account_name
 from autotrader_lab.host.history_feed import HistoryFeed
 from autotrader_lab.host.runs import RunFolder, SessionInfo
 from autotrader_lab.model.clock import Clock
@@ -139,6 +140,7 @@ class StageParts:
         sandbox: bool,
         starting_equity: float | None,
         engine_options: dict[str, Any],
+        account: str = "",
         listed: Instruments | None = None,
         lists: BaseBrokerAdapter | None = None,
     ) -> None:
@@ -147,6 +149,7 @@ class StageParts:
         self.sandbox = sandbox
         self.starting_equity = starting_equity
         self.engine_options = engine_options
+        self.account = account
         self._listed = listed
         self._lists = lists
 
@@ -188,12 +191,14 @@ def build_stage(
         return _paper(settings, folder, options, clock, engine_options)
     if options:
         raise ConfigError(f"{stage} takes no option {min(options)!r}")
+    adapter, account = _venue(settings, stage, clock)
     return StageParts(
-        _venue(settings, stage, clock),
+        adapter,
         None,
         sandbox=settings.sandbox is not None,
         starting_equity=None,
         engine_options=engine_options,
+        account=account,
     )
 
 
@@ -222,7 +227,7 @@ def _paper(
         feed = CcxtFeed("binance", testnet=sandboxed, addresses=addresses, clock=clock)
         if sandboxed:
             # Paper keeps to the grid and limits it will meet at the next stage.
-            lists, listed = _venue(settings, "testnet", clock), Instruments(venue="paper")
+            lists, listed = _venue(settings, "testnet", clock)[0], Instruments(venue="paper")
     else:
         raise ConfigError(f"{settings.broker} gives no market data to paper yet; start paper with data=frame")
     money = {**settings.config.paper.model_dump(), "initial_balance": settings.info.initial_balance}
@@ -241,8 +246,8 @@ def _resiliency(config: ExecutionConfig) -> dict[str, Any]:
     return {name: value for name, value in config.resiliency.model_dump().items() if name != "enable_dlq"}
 
 
-def _venue(settings: Settings, stage: str, clock: Clock) -> BaseBrokerAdapter:
-    """The venue's adapter for the world of `stage`."""
+def _venue(settings: Settings, stage: str, clock: Clock) -> tuple[BaseBrokerAdapter, str]:
+    """The venue's adapter for the world of `stage`, and a name for the account behind it."""
     broker = settings.broker
     if broker == "paper":
         raise ConfigError(f"{stage} needs a venue: give a sandbox, or config= whose execution.broker is one")
@@ -254,7 +259,8 @@ def _venue(settings: Settings, stage: str, clock: Clock) -> BaseBrokerAdapter:
     if settings.sandbox is not None:
         block = settings.sandbox["binance"]
         keys = block if testnet else block["live"]
-        return BinanceAdapter(keys["api_key"], keys["api_secret"], testnet=testnet, addresses=block, clock=clock)
+        adapter = BinanceAdapter(keys["api_key"], keys["api_secret"], testnet=testnet, addresses=block, clock=clock)
+        return adapter, account_name(broker, stage, block["rest"], keys["api_key"])
     arguments = settings.venue_arguments()
     if arguments["testnet"] is not testnet:
         world = "testnet" if arguments["testnet"] else "live"
@@ -262,4 +268,6 @@ def _venue(settings: Settings, stage: str, clock: Clock) -> BaseBrokerAdapter:
             f"{stage}: execution.binance.testnet is {str(arguments['testnet']).lower()}, so its keys are those of the "
             f"{world} world; give a configuration with the {stage} keys"
         )
-    return BinanceAdapter(**arguments, clock=clock)
+    return BinanceAdapter(**arguments, clock=clock), account_name(
+        broker, stage, arguments["api_key"].get_secret_value()
+    )

@@ -40,6 +40,8 @@ from autotrader_lab.strategy.contract import fingerprint
 
 __all__ = ["Lab"]
 
+KILL_ANSWER_S = 15.0
+
 
 class Lab(Tables):
     """One session: a strategy and the ladder it climbs.
@@ -263,11 +265,15 @@ class Lab(Tables):
         """
         client = self._connected()
         try:
-            return await client.command("kill", flatten=flatten, reason=reason)
-        except HostError:
-            if client.is_alive:  # it lives and does not answer: it looks for this file twenty times a second
-                self._folder.kill_file.touch(mode=0o600)
-            raise
+            return await asyncio.wait_for(client.command("kill", flatten=flatten, reason=reason), KILL_ANSWER_S)
+        except (HostError, TimeoutError) as error:
+            if not client.is_alive:
+                raise
+            self._folder.kill_file.touch(mode=0o600)
+            raise HostError(
+                f"the host (pid {client.info.pid}) has not answered the kill; its KILL file is touched, which it obeys "
+                "within a twentieth of a second once it runs again. Look at the venue itself now"
+            ) from error
 
     async def rearm(self) -> Status:
         """Trade again after a halt; live needs :meth:`arm` instead."""

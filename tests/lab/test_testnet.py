@@ -228,3 +228,14 @@ async def test_recovering_without_the_sandbox_says_what_to_give(sandbox):
     assert (await again.status())["stage"] == "testnet"
     await again.stop(flatten=True)
     await again.close()
+
+
+async def test_two_sessions_do_not_trade_one_account(sandbox):
+    async with new_lab(sandbox, Rester(), "paper", name="first") as first:
+        await first.start("testnet")
+        async with new_lab(sandbox, Rester(), "paper", name="second") as second:
+            with pytest.raises(HostError, match="session 'first' trades on this account"):
+                await second.start("testnet")
+            await first.stop()
+            await second.start("testnet")
+            await second.stop()
