@@ -84,8 +84,9 @@ async def recover_and_judge(box: SandboxProcess, folder: Path, fresh_s: float) -
     assert all(order.status is not OrderStatus.UNKNOWN for order in books.orders.values())
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("fresh_s", [0.0, 60.0], ids=["stale", "fresh"])
+@pytest.mark.parametrize(
+    ("when", "fresh_s"), [("before", 0.0), ("after", 60.0)], ids=["before, given up", "after, sent again"]
+)
 def test_every_write_point(box: SandboxProcess, tmp_path: Path, when: str, fresh_s: float) -> None:
     write = 0
     died = True
