@@ -83,8 +83,7 @@ class Exchange(Settlement):
             With the reason.
         """
         account = self.accounts[account_name]
-        if (request.symbol, request.client_order_id) in account.open_by_client_id:
-            raise Refused("DUPLICATE_ORDER")
+        self._check_identity(account, request)
         if request.iceberg and request.iceberg > request.quantity:
             raise Refused("ICEBERG_TOO_LARGE")
         if request.type.has_stop:
@@ -98,6 +97,10 @@ class Exchange(Settlement):
         if request.type is OrderType.MARKET and request.quote_quantity and opposite is None:
             raise Refused("NO_LIQUIDITY")
         self._check_funds(account, request)
+
+    def _check_identity(self, account: Account, request: OrderRequest) -> None:
+        if (request.symbol, request.client_order_id) in account.open_by_client_id:
+            raise Refused("DUPLICATE_ORDER")
 
     def _check_funds(self, account: Account, request: OrderRequest) -> None:
         asset, amount = self._hold(request)
@@ -231,19 +234,24 @@ class Exchange(Settlement):
             slot = level.queue[0]
             if slot.order is None:
                 # The market never crosses itself: what it said before is out of date.
-                stale = slot.quantity
-                level.take(slot, stale)
-                book.stated[side.opposite].pop(level.price, None)
-                book.changed(side.opposite, level)
+                self._withdraw(symbol, side.opposite, level, slot)
                 continue
             quantity -= self._market_fill(level, slot, quantity, now_ms)
         if quantity:
             book.add_market(side, price, quantity)
 
     def _market_fill(self, level: Level, slot: Slot, quantity: int, now_ms: int) -> int:
+        """Let the outside market take `quantity` of a customer's order; returns how much of it is used up."""
         part = min(quantity, slot.quantity)
-        self._trade(None, level, slot, part, now_ms)
-        return part
+        assert slot.order is not None, "the outside market does not trade with itself"
+        taken = self._portion(slot.order, part)
+        self._trade(None, level, slot, taken, now_ms)
+        return part if taken == part else quantity  # it took what it wanted, and wants no more
+
+    def _portion(self, order: Order, quantity: int) -> int:
+        if self.portion is None or order.time_in_force is TimeInForce.FOK:
+            return quantity
+        return self.portion(order, quantity)
 
     def _print(self, symbol: str, taker: Side, price: int, quantity: int, now_ms: int) -> int:
         if quantity:
@@ -349,7 +357,21 @@ class Exchange(Settlement):
             if maker is not None and maker.account == order.account and order.prevention is not Prevention.NONE:
                 self._prevent(order, maker, min(wanted, slot.quantity), now_ms)
                 continue
-            self._trade(order, level, slot, min(wanted, slot.quantity), now_ms)
+            part = min(wanted, slot.quantity)
+            if maker is not None:
+                self._trade(order, level, slot, part, now_ms)
+                continue
+            taken = self._portion(order, part)
+            self._trade(order, level, slot, taken, now_ms)
+            if taken < part and slot.quantity:
+                self._withdraw(order.symbol, order.side.opposite, level, slot)
+
+    def _withdraw(self, symbol: str, side: Side, level: Level, slot: Slot) -> None:
+        """The outside market takes back what it had stated there."""
+        book = self.books[symbol]
+        level.take(slot, slot.quantity)
+        book.stated[side].pop(level.price, None)
+        book.changed(side, level)
 
     def _prevent(self, taker: Order, maker: Order, quantity: int, now_ms: int) -> None:
         self._prevented_match_id += 1

@@ -37,7 +37,7 @@ class Holding(msgspec.Struct):
     """A net position at average cost.
 
     `quantity` is signed, `cost` is the quote asset's amount the open quantity was bought for (negative: sold for),
-    `realised` what closing has earned, before commissions; all in e8.
+    `realised` what closing has earned; commissions belong to the cost. All in e8.
     """
 
     quantity: int = 0
@@ -173,6 +173,9 @@ class MarginExchange(Exchange):
     def _hold(self, request: OrderRequest) -> tuple[str, int]:
         return self.instruments[request.symbol].quote, 0
 
+    def _check_identity(self, account: Account, request: OrderRequest) -> None:
+        """These venues know orders by their own numbers; a client's reference may repeat."""
+
     def _check_funds(self, account: Account, request: OrderRequest) -> None:
         needed = self.margin(account, request.symbol, request.side, request.quantity)
         if needed > self.margin(account) and needed > self.equity(account):
@@ -188,9 +191,10 @@ class MarginExchange(Exchange):
         amount = instrument.amount(price, quantity)
         account.credit(instrument.base, sign * quantity)
         account.credit(instrument.quote, -sign * amount)
-        realised = account.holdings.setdefault(order.symbol, Holding()).take(sign * quantity, sign * amount)
         fee = self._commission(instrument, order, price, quantity) if self._commission else 0
         account.credit(self.home, -fee)
+        paid = sign * amount + (fee if instrument.quote == self.home else 0)
+        realised = account.holdings.setdefault(order.symbol, Holding()).take(sign * quantity, paid)
         return fee, self.home, realised
 
     def _references(self, symbol: str) -> tuple[int, int]:

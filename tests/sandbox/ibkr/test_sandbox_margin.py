@@ -15,7 +15,13 @@ from autotrader_lab.sandbox.units import parse_e8, trim_e8
 e = parse_e8
 
 FX = Instrument(
-    symbol="EUR_USD", base="EUR", quote="USD", tick=e("0.00001"), step=e("1"), margin_rate=e("0.02"), stops_by_quote=True
+    symbol="EUR_USD",
+    base="EUR",
+    quote="USD",
+    tick=e("0.00001"),
+    step=e("1"),
+    margin_rate=e("0.02"),
+    stops_by_quote=True,
 )
 YEN = Instrument(symbol="USD_JPY", base="USD", quote="JPY", tick=e("0.001"), step=e("1"), margin_rate=e("0.02"))
 FUT = Instrument(symbol="ES", base="ES", quote="USD", tick=e("0.25"), step=e("1"), multiplier=50, margin_rate=e("0.1"))
@@ -84,6 +90,16 @@ def test_a_future_counts_its_multiplier() -> None:
     assert trim_e8(desk.exchange.margin(desk.account)) == "50001.25"
     desk.quote("ES", "5010", "5010.25")
     assert trim_e8(desk.exchange.equity(desk.account)) == "100975"
+
+
+def test_commissions_belong_to_the_cost() -> None:
+    desk = Desk(commission=lambda instrument, order, price, quantity: e("2"))
+    opened = desk.order("EUR_USD", "BUY", "MARKET", "1000")
+    assert (desk.held("EUR_USD"), opened.fills[0].realised) == (("1000", "1102.1", "0"), 0)
+    closed = desk.order("EUR_USD", "SELL", "MARKET", "1000")
+    assert trim_e8(closed.fills[0].realised) == "-4.1"
+    assert trim_e8(desk.exchange.equity(desk.account)) == "99995.9"
+    assert desk.conserved()
 
 
 def test_yen_are_valued_at_home() -> None:
