@@ -111,7 +111,7 @@ class MarketDriver:
         self.market_ns = max(self.market_ns, at_ns)
         now_ms = self._clock.now_ns() // 1_000_000
         for exchange in self._trading[symbol]:
-            apply_step(exchange, symbol, step, now_ms)
+            apply_step(exchange, symbol, step, now_ms + exchange.skew_ms())
         self._push(rank, symbol, steps)
 
     def prime(self) -> None:

@@ -7,7 +7,7 @@ asset, balances + fees + what the outside market took always equal what was depo
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from autotrader_lab.sandbox.book import Book
 from autotrader_lab.sandbox.orders import (
@@ -41,6 +41,13 @@ class Settlement:
         What can be traded.
     first_id : int, default 1
         Where order, trade and execution numbers start.
+
+    Attributes
+    ----------
+    portion : callable or None
+        Given an order and a quantity (e8) it is about to trade with the outside market: how much of it really trades.
+    skew_ms : callable
+        How far this venue's clock is off now.
     """
 
     def __init__(self, instruments: Iterable[Instrument], first_id: int = 1) -> None:
@@ -58,6 +65,8 @@ class Settlement:
         self._execution_id = first_id - 1
         self._prevented_match_id = -1
         self._aggressor = 0
+        self.portion: Callable[[Order, int], int] | None = None
+        self.skew_ms: Callable[[], int] = lambda: 0
 
     def drain(self) -> list[Event]:
         """What happened since the last call, in order."""

@@ -42,7 +42,7 @@ class Channel:
         self._hooks = hooks
         self._world = world
         self._closing = False
-        self._queue: asyncio.Queue[str | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[str | float | None] = asyncio.Queue()
 
     def send(self, message: Any, kind: str) -> None:
         """Queue a JSON message; never waits."""
@@ -55,8 +55,16 @@ class Channel:
         if self._queue.qsize() >= MOST_WAITING:
             self.close()
             return
-        for frame in self._hooks.outgoing(self._world, kind, text):
-            self._queue.put_nowait(frame)
+        self._hooks.frame(self._world, kind, text, self)
+
+    def put(self, text: str) -> None:
+        """Queue a text past the hooks; never waits, quiet once closed."""
+        if not self._closing:
+            self._queue.put_nowait(text)
+
+    def pause(self, seconds: float) -> None:
+        """Let what is queued from now on wait so much longer."""
+        self._queue.put_nowait(seconds)
 
     def close(self) -> None:
         """Close once what is queued has been sent; what comes later is dropped."""
@@ -71,8 +79,11 @@ class Channel:
     async def pump(self) -> None:
         """Send what is queued until closed, or until the client is gone."""
         try:
-            while (text := await self._queue.get()) is not None:
-                await self.socket.send_str(text)
+            while (item := await self._queue.get()) is not None:
+                if isinstance(item, float):
+                    await asyncio.sleep(item)
+                else:
+                    await self.socket.send_str(item)
             await self.socket.close(code=WSCloseCode.GOING_AWAY)
         except ConnectionError:
             self._closing = True

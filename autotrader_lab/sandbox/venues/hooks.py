@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from autotrader_lab.sandbox.faults import Line
+
 __all__ = ["Answer", "Hooks", "RequestInfo"]
 
 
@@ -47,3 +49,8 @@ class Hooks:
     def outgoing(self, world: str, channel: str, text: str) -> tuple[str, ...]:
         """The frames to send instead of one WebSocket frame; `channel` is "stream", "ws-api" or "user"."""
         return (text,)
+
+    def frame(self, world: str, channel: str, text: str, line: Line) -> None:
+        """Send one frame on its line: late, twice, not at all, or cut the line; by default as :meth:`outgoing` says."""
+        for one in self.outgoing(world, channel, text):
+            line.put(one)

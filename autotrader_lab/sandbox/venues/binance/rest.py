@@ -72,13 +72,9 @@ def _merge(query: str, body: str) -> dict[str, str]:
 
 def to_response(answer: Answer) -> web.Response:
     """An answer on the wire."""
-    return web.Response(
-        status=answer.status,
-        body=answer.body if isinstance(answer.body, bytes) else msgspec.json.encode(answer.body),
-        headers=answer.headers,
-        content_type="application/json",
-        charset="utf-8",
-    )
+    headers = {"Content-Type": "application/json;charset=UTF-8", **answer.headers}
+    body = answer.body if isinstance(answer.body, bytes) else msgspec.json.encode(answer.body)
+    return web.Response(status=answer.status, body=body, headers=headers)
 
 
 def _hang_up(request: web.Request) -> web.StreamResponse:

@@ -17,8 +17,9 @@ from autotrader_lab.sandbox.venues.binance.calls import OPERATIONS, Access, Answ
 from autotrader_lab.sandbox.venues.binance.errors import ApiError
 from autotrader_lab.sandbox.venues.binance.params import Params
 from autotrader_lab.sandbox.venues.channel import Channel, serve
+from autotrader_lab.sandbox.venues.hooks import RequestInfo
 
-__all__ = ["WebSocketApi"]
+__all__ = ["SESSION_METHODS", "WebSocketApi"]
 
 Json = dict[str, Any]
 
@@ -117,14 +118,21 @@ class WebSocketApi:
             if method not in OPERATIONS or " " in method:
                 return _failed(ApiError(-1020, "This operation is not supported."))
             return await self._api.answer(method, params, credentials, ANSWERS)
-        try:
-            return Answer(200, own(session, params, credentials))
-        except ApiError as error:
-            return _failed(error)
+        info = RequestInfo(self._api.world.name, ANSWERS, method, values)
+        answer = await self._api.hooks.before(info)
+        if answer is None:
+            try:
+                answer = Answer(200, own(session, params, credentials))
+            except ApiError as error:
+                answer = _failed(error)
+        return await self._api.hooks.after(info, answer)
 
     def _reply(self, session: _Session, request_id: Any, answer: Answer | None, wants_limits: bool) -> bool:
         if answer is None:
             return False
+        if isinstance(answer.body, bytes):
+            session.channel.send_text(answer.body.decode(), ANSWERS)
+            return True
         body: Json = {"id": request_id, "status": answer.status}
         body["result" if answer.status == 200 else "error"] = answer.body
         if wants_limits:
@@ -209,6 +217,7 @@ _OWN = {
     "userDataStream.subscribe": "_subscribe",
     "userDataStream.unsubscribe": "_unsubscribe",
 }
+SESSION_METHODS = frozenset(_OWN)
 
 
 def _render(event: OrderEvent | AccountEvent, now_ms: int) -> tuple[str, Json]:
