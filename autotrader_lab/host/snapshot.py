@@ -90,10 +90,13 @@ class GateCache:
     Parameters
     ----------
     journal : Journal
+    real_venue : bool
+        Whether the session's venue is not on this machine.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, real_venue: bool) -> None:
         self._journal = journal
+        self._real_venue = real_venue
         self._reader = gates.GateRows(journal)
         self._rows: list[dict[str, Any]] = []
         self._seq = -1
@@ -126,7 +129,7 @@ class GateCache:
 
     def _read(self, info: SessionInfo) -> None:
         seq = self._journal.last_seq()
-        self._rows = self._reader.read(info)
+        self._rows = self._reader.read(info, real_venue=self._real_venue)
         self._seq, self._fingerprint = seq, info.fingerprint
 
 
@@ -141,7 +144,7 @@ class View:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._books = StageBooks(session.journal)
-        self._gates = GateCache(session.journal)
+        self._gates = GateCache(session.journal, not session.settings.is_local)
 
     async def close(self) -> None:
         """Let go of the journal."""
@@ -190,7 +193,7 @@ def offline_snapshot(info: SessionInfo, journal: Journal) -> dict[str, Any]:
         "halted": past.halted,
         "failure": died,
         "progress": None,
-        "ladder": gates.ladder(gates.GateRows(journal).read(info), past.stage),
+        "ladder": gates.ladder(gates.GateRows(journal).read(info, real_venue=not info.sandbox), past.stage),
     }
 
 
