@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -69,7 +69,7 @@ async def test_a_class_from_a_cell_trades_survives_an_interrupt_and_the_kernels_
     assert "DONE True" in printed
 
     request = client.execute("await lab.wait(decisions=10**9, timeout_s=60)")
-    time.sleep(1.0)
+    await asyncio.sleep(1.0)
     manager.interrupt_kernel()
     while True:
         message = client.get_shell_msg(timeout=30)  # half of what the cell would have waited
