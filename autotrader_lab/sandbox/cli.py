@@ -27,6 +27,7 @@ def sandbox(
     venues: Annotated[str, typer.Option(help="Which venues, separated by commas.")] = ",".join(VENUES),
     port_base: Annotated[int | None, typer.Option(help=f"First of {PORTS} ports; else the system chooses.")] = None,
     tls: Annotated[bool, typer.Option("--tls", help="Speak TLS, with a self-signed certificate.")] = False,
+    faults: Annotated[Path | None, typer.Option(help="A plan of what is to go wrong, YAML or JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON when ready.")] = False,
 ) -> None:
     """Serve local venues, each with a testnet and a live world, until interrupted."""
@@ -39,6 +40,7 @@ def sandbox(
             venues=venues.split(","),
             port_base=port_base,
             tls=tls,
+            faults=faults,
         )
         asyncio.run(_serve(box, as_json))
     except ValueError as error:

@@ -14,6 +14,8 @@ import msgspec
 from aiohttp import web
 
 from autotrader_lab.sandbox.books import dump_books
+from autotrader_lab.sandbox.fault_plan import read_plan, read_rule
+from autotrader_lab.sandbox.faults import Faults
 from autotrader_lab.sandbox.instruments import new_secret
 from autotrader_lab.sandbox.market import MarketDriver
 from autotrader_lab.sandbox.orders import Refused, Side
@@ -40,6 +42,8 @@ class Control:
         The venues and their worlds. Requests choose with ``venue`` and ``world``; without them all are meant.
     driver : MarketDriver
         The market.
+    faults : Faults
+        The fault plan at work.
     """
 
     def __init__(
@@ -47,16 +51,20 @@ class Control:
         token: str,
         sites: Mapping[str, Site],
         driver: MarketDriver,
+        faults: Faults,
     ) -> None:
         self._token = token
         self._sites = sites
         self._driver = driver
+        self._faults = faults
 
     def app(self) -> web.Application:
         """An application that serves it."""
         app = web.Application(middlewares=[self._guard])
         app.router.add_get("/status", self._status)
         app.router.add_get("/books", self._books)
+        app.router.add_get("/faults", self._show_faults)
+        app.router.add_delete("/faults", self._wrapped(self._end_faults))
         for path, action in (
             ("/balance", self._balance),
             ("/price", self._price),
@@ -67,6 +75,8 @@ class Control:
             ("/advance", self._advance),
             ("/disconnect", self._disconnect),
             ("/key", self._key),
+            ("/faults", self._replace_faults),
+            ("/faults/once", self._fault_once),
         ):
             app.router.add_post(path, self._wrapped(action))
         return app
@@ -135,6 +145,26 @@ class Control:
         if name not in worlds:
             return web.json_response({"error": f"no world {name!r}; there are {list(worlds)}"}, status=400)
         return web.json_response(dump_books(worlds[name]))
+
+    async def _show_faults(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response(self._faults.report())
+
+    def _replace_faults(self, body: Json) -> Json:
+        """Begin another plan; what the old one did is in the answer's `before`."""
+        before = self._faults.report()
+        self._faults.replace(read_plan(body))
+        return {**self._faults.report(), "before": before}
+
+    def _end_faults(self, body: Json) -> Json:
+        """Let nothing go wrong any more; answers with what did."""
+        before = self._faults.report()
+        self._faults.replace(read_plan({}))
+        return before
+
+    def _fault_once(self, body: Json) -> Json:
+        """Add a rule that strikes once."""
+        self._faults.once(read_rule(body))
+        return self._faults.report()
 
     def _balance(self, body: Json) -> Json:
         """Set what is free of an asset."""

@@ -176,7 +176,8 @@ class Faults:
     clock : Clock
         Times the windows and the waiting.
     vocabularies : sequence of Vocabulary
-        Of the venues that are served; a plan that names what none of them has is refused.
+        Of the venues that are served; a plan that names what none of them has is refused. None for a venue whose
+        names are not known: then every name passes.
 
     Raises
     ------
@@ -184,9 +185,10 @@ class Faults:
         For such a name.
     """
 
-    def __init__(self, plan: FaultPlan, clock: Clock, vocabularies: Sequence[Vocabulary] = ()) -> None:
+    def __init__(self, plan: FaultPlan, clock: Clock, vocabularies: Sequence[Vocabulary | None] = ()) -> None:
         self._clock = clock
-        self._vocabularies = tuple(vocabularies)
+        known = [words for words in vocabularies if words is not None]
+        self._vocabularies = known if len(known) == len(vocabularies) else []
         self._late: dict[Line, list[str]] = {}
         self.replace(plan)
 

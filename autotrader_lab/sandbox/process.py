@@ -8,9 +8,9 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryFile
 from types import TracebackType
 from typing import Any, Self
 
@@ -71,6 +71,7 @@ def start_sandbox(
     venues: Sequence[str] = ("binance",),
     port_base: int | None = None,
     tls: bool = False,
+    faults: Mapping[str, Any] | str | Path | None = None,
     timeout_s: float = 30.0,
 ) -> SandboxProcess:
     """Start a detached sandbox and wait until it is ready.
@@ -91,6 +92,8 @@ def start_sandbox(
         First of seventeen ports; chosen by the system when omitted.
     tls : bool, default False
         Speak TLS at the venues' addresses.
+    faults : mapping, str or path, optional
+        What goes wrong from the start: the values of a fault plan, or a YAML or JSON file of it.
     timeout_s : float, default 30.0
         How long to wait for it.
 
@@ -110,7 +113,13 @@ def start_sandbox(
         command += ["--seed", str(seed)]
     if port_base is not None:
         command += ["--port-base", str(port_base)]
-    with TemporaryFile() as complaints:
+    with TemporaryFile() as complaints, NamedTemporaryFile("w", suffix=".json") as plan:
+        if isinstance(faults, Mapping):
+            json.dump(faults, plan)
+            plan.flush()
+            faults = plan.name
+        if faults is not None:
+            command += ["--faults", str(faults)]
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
             command,
             stdin=subprocess.DEVNULL,

@@ -19,6 +19,8 @@ from typing import Any, Self
 from autotrader_lab.model.clock import Clock, SystemClock
 from autotrader_lab.sandbox.control import Control
 from autotrader_lab.sandbox.doors import HOST, Door, HttpDoor, Origins
+from autotrader_lab.sandbox.fault_plan import FaultPlan, read_plan
+from autotrader_lab.sandbox.faults import Faults
 from autotrader_lab.sandbox.frames import open_market
 from autotrader_lab.sandbox.instruments import choose_instruments, new_secret
 from autotrader_lab.sandbox.market import MarketDriver, Script
@@ -27,6 +29,7 @@ from autotrader_lab.sandbox.sites import PORTS, SLOTS, Plan, Site, choose_venues
 from autotrader_lab.sandbox.synthetic import SyntheticScript
 from autotrader_lab.sandbox.tls import make_certificate
 from autotrader_lab.sandbox.venues.binance.limits import Limits
+from autotrader_lab.sandbox.venues.faulty import FaultHooks, make_dialect, plug_in
 from autotrader_lab.sandbox.venues.hooks import Hooks
 
 __all__ = ["Sandbox"]
@@ -56,14 +59,17 @@ class Sandbox:
     limits : Limits, optional
         Binance's rate limits.
     hooks : Hooks, optional
-        Where faults are put in.
+        A fault script in Python; `faults` is not asked then, except for the market and the clock.
+    faults : FaultPlan, mapping, str or path, optional
+        What goes wrong from the start: a plan, its values, or a YAML or JSON file of it. It can be replaced any time.
     clock : Clock, optional
         Stamps and paces everything; the machine's by default.
 
     Raises
     ------
     ValueError
-        For an unknown symbol or venue, an unusable speed or port, or a market file that cannot be read.
+        For an unknown symbol or venue, an unusable speed or port, a market file that cannot be read, or a fault plan
+        that cannot be carried out.
 
     Attributes
     ----------
@@ -71,6 +77,8 @@ class Sandbox:
         By venue: ``sites["okx"].worlds["live"]``.
     worlds, venues : mapping
         Those of the first venue, by world.
+    faults : Faults
+        The fault plan at work.
     """
 
     def __init__(
@@ -86,6 +94,7 @@ class Sandbox:
         balances: Mapping[str, int] | None = None,
         limits: Limits | None = None,
         hooks: Hooks | None = None,
+        faults: FaultPlan | Mapping[str, Any] | str | Path | None = None,
         clock: Clock | None = None,
     ) -> None:
         most = 65_536 - PORTS
@@ -94,7 +103,14 @@ class Sandbox:
         self.clock: Clock = clock or SystemClock()
         self.seed = Random().getrandbits(32) if seed is None else seed
         plan = Plan(choose_instruments(symbols), balances, self.clock, seed, limits, hooks)
-        self.sites: dict[str, Site] = {name: make_site(name, plan) for name in choose_venues(venues)}
+        dialects = {name: make_dialect(name) for name in choose_venues(venues)}
+        words = [dialect.vocabulary() for dialect in dialects.values()]
+        self.faults = Faults(read_plan(faults or {}), self.clock, words)
+        self.sites: dict[str, Site] = {}
+        for name, dialect in dialects.items():
+            plan.hooks = hooks or FaultHooks(self.faults, dialect, self.clock)
+            self.sites[name] = make_site(name, plan)
+            plug_in(self.faults, self.sites[name])
         first = next(iter(self.sites.values()))
         self.worlds, self.venues = first.worlds, first.venues
         exchanges = [world.exchange for site in self.sites.values() for world in site.worlds.values()]
@@ -154,7 +170,7 @@ class Sandbox:
         context = None if self._tls is None else self._tls[1]
         for name, site in self.sites.items():
             await self._open(name, site.doors, context)
-        control = Control(self._token, self.sites, self.driver)
+        control = Control(self._token, self.sites, self.driver, self.faults)
         await self._open("control", {"control": HttpDoor(control.app)}, None)
         self._tasks.append(asyncio.create_task(self.driver.run(), name="sandbox market"))
         for name, site in self.sites.items():
