@@ -17,7 +17,7 @@ from rich.table import Table
 from autotrader_lab.execution import ExecutionEngine
 from autotrader_lab.execution.adapters.binance import BinanceAdapter
 from autotrader_lab.journal import Journal
-from autotrader_lab.sandbox import start_sandbox
+from autotrader_lab.sandbox import SandboxProcess, start_sandbox
 from autotrader_lab.strategy.contract import Strategy
 
 __all__ = ["engine_on_sandbox", "machine", "show", "spread"]
@@ -39,8 +39,13 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 @asynccontextmanager
-async def engine_on_sandbox(folder: Path, *, speed: float = 1.0, **options: Any) -> AsyncIterator[ExecutionEngine]:
-    """A started engine on Binance's testnet world of a sandbox in a process of its own, with a journal on disk."""
+async def engine_on_sandbox(
+    folder: Path, *, speed: float = 1.0, **options: Any
+) -> AsyncIterator[tuple[ExecutionEngine, SandboxProcess]]:
+    """A started engine on Binance's testnet world of a sandbox in a process of its own, with a journal on disk.
+
+    Yields the engine and the sandbox.
+    """
     box = start_sandbox(seed=5, speed=speed)
     try:
         addresses = box.addresses["binance"]
@@ -49,7 +54,7 @@ async def engine_on_sandbox(folder: Path, *, speed: float = 1.0, **options: Any)
             engine = ExecutionEngine(Idle(), adapter, symbols=["BTC/USDT"], journal=journal, stage="testnet", **options)
             await engine.start()
             try:
-                yield engine
+                yield engine, box
             finally:
                 await engine.stop()
     finally:

@@ -21,7 +21,7 @@ async def once(orders: int) -> tuple[float, float, bool]:
     """Seconds to the last cancel answered, seconds to verified, and whether it was verified."""
     limits = RiskLimits(max_open_orders=1_000, max_orders_per_minute=None, duplicate_window_s=0, price_collar_pct=None)
     with tempfile.TemporaryDirectory() as folder:
-        async with engine_on_sandbox(Path(folder), limits=limits) as engine:
+        async with engine_on_sandbox(Path(folder), limits=limits) as (engine, _):
             while "BTC/USDT" not in engine.trader.book.marks:
                 await asyncio.sleep(0.01)
             far = round(engine.trader.book.marks["BTC/USDT"] * 0.7, 0)

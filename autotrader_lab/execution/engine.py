@@ -34,7 +34,7 @@ from autotrader_lab.execution.risk import RiskLimits
 from autotrader_lab.execution.trader import Trader
 from autotrader_lab.journal import Journal, records
 from autotrader_lab.model.clock import NS, Clock, SystemClock
-from autotrader_lab.model.errors import AutoTraderError, StrategyError, TradingHalted, VenueUnavailable
+from autotrader_lab.model.errors import AutoTraderError, GateClosed, StrategyError, TradingHalted, VenueUnavailable
 from autotrader_lab.model.market import Bar, MarketEvent, Quote
 from autotrader_lab.model.orders import Order, OrderSide, OrderType
 from autotrader_lab.strategy.decision import HOLD, ExecutionDecision
@@ -294,6 +294,25 @@ class ExecutionEngine:
             return order
         self.latency.begin(order.client_order_id, decided_ns)
         return await self.oms.send(order)
+
+    def set_limits(self, limits: RiskLimits, armed: bool = False) -> None:
+        """Change the risk limits while trading: downwards at any time, upwards only if a person has just armed it.
+
+        Raises
+        ------
+        GateClosed
+            If a limit would allow more than before and it is not armed; names them.
+        """
+        before = self.trader.gate.limits
+        looser = limits.looser_than(before)
+        if looser and not armed:
+            raise GateClosed(
+                f"these limits would allow more than now: {', '.join(looser)}; tighten them, or arm first and ask again"
+            )
+        self.trader.gate.limits = limits
+        record = records.Checkpoint("limits", limits.model_dump(mode="json"))
+        self.journal.append(records.CHECKPOINT, record, stage=self.stage, timestamp_ns=self.clock.now_ns())
+        self.alert("info", "LIMITS_CHANGED", ", ".join(looser) if looser else "tightened")
 
     async def flatten(self, reason: str = "") -> bool:
         """Close every position at the market; true once the book is flat (to the last lot)."""

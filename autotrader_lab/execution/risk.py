@@ -127,6 +127,27 @@ class RiskLimits(BaseModel):
             found["max_drawdown"] = risk.max_drawdown
         return cls(**{**found, **overrides})
 
+    def looser_than(self, other: RiskLimits) -> list[str]:
+        """Names of the limits that allow more here than in `other`."""
+
+        def allows(value: float | None) -> float:
+            return float("inf") if value is None else value
+
+        names = [
+            name
+            for name in type(self).model_fields
+            if name not in ("max_position", "duplicate_window_s")
+            and allows(getattr(self, name)) > allows(getattr(other, name))
+        ]
+        if self.duplicate_window_s < other.duplicate_window_s:
+            names.append("duplicate_window_s")
+        for symbol in sorted({*self.max_position, *other.max_position}):
+            here = self.max_position.get(symbol, self.default_max_position)
+            there = other.max_position.get(symbol, other.default_max_position)
+            if allows(here) > allows(there):
+                names.append(f"max_position[{symbol}]")
+        return names
+
 
 class RiskGate:
     """Checks every order against the limits and the books.

@@ -14,6 +14,7 @@ from autotrader_lab.execution.market_data import LocalFeed
 from autotrader_lab.journal import MemoryJournal, records
 from autotrader_lab.journal.fold import fold
 from autotrader_lab.model.clock import SimulatedClock, to_ns
+from autotrader_lab.model.errors import GateClosed
 from autotrader_lab.model.market import Bar, Quote, Trade
 from autotrader_lab.model.orders import OrderStatus
 from autotrader_lab.strategy.contract import Context, Strategy
@@ -274,3 +275,17 @@ async def test_run_live_trading_ends_in_order_when_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert not engine.is_running
+
+
+async def test_limits_go_down_freely_and_up_only_when_armed() -> None:
+    async with Desk(Scripted(None, long(0.5)), limits=RiskLimits(max_order_notional=50_000)) as desk:
+        engine = desk.engine
+        engine.set_limits(RiskLimits(max_order_notional=10_000, max_position={SYMBOL: 1.0}))
+        with pytest.raises(GateClosed, match=r"max_order_notional, max_position\[BTC/USDT\]; tighten"):
+            engine.set_limits(RiskLimits(max_order_notional=20_000))
+        await desk.quote(50_000, 50_010)
+        await desk.quote(50_000, 50_010)
+        (order,) = engine.trader.book.orders.values()
+        assert order.status is OrderStatus.DENIED
+        engine.set_limits(RiskLimits(max_order_notional=20_000), armed=True)
+        assert engine.trader.gate.limits.max_order_notional == 20_000
