@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from autotrader_lab.execution.market_data.feeds import Feed
+from autotrader_lab.model.errors import VenueError
 from autotrader_lab.model.instruments import Instruments
 from autotrader_lab.model.orders import (
     Accepted,
@@ -193,6 +194,16 @@ class BaseBrokerAdapter(ABC):
         for order in working:
             await self.cancel_order(order.order_id or order.client_order_id)
         return len(working)
+
+    async def arm_dead_man_switch(self, seconds: float) -> None:
+        """Have the venue itself cancel our orders unless this is called again within `seconds`; 0 disarms it.
+
+        Raises
+        ------
+        VenueError
+            Where the venue has none (``capabilities.native_dead_man_switch``), or it refuses.
+        """
+        raise VenueError(f"{self.venue} has no dead man's switch of its own; what it covers stays uncovered here")
 
     def can_amend(self, order: Order, quantity: float | None = None, price: float | None = None) -> bool:
         """Whether :meth:`modify_order` can make this very change in place; no I/O."""

@@ -58,6 +58,7 @@ class BinanceAdapter(CcxtAdapter):
     venue = codec.VENUE
     exchange_id = "binance"
     codes = codec.CODES
+    amends_only_smaller = True
     capabilities = Capabilities(
         order_types=frozenset(OrderType),
         times_in_force=frozenset({"GTC", "IOC", "FOK"}),
@@ -182,24 +183,25 @@ class BinanceAdapter(CcxtAdapter):
                 client.reject(ConnectionError(f"the venue ends the stream ({kind})"), _LOST)
         return kind is not None
 
-    def _decode(self, message: Any) -> Update | None:
+    def _decode(self, message: Any) -> list[Update]:
         venue_symbol = str(message.get("s", ""))
         if venue_symbol not in self.instruments:
-            return None
-        return codec.decode_report(message, self.instruments[venue_symbol].symbol)
+            return []
+        update = codec.decode_report(message, self.instruments[venue_symbol].symbol)
+        return [] if update is None else [update]
 
     # --- calls ------------------------------------------------------------------------------------------------
 
     def _check(self, order: Order, instrument: Instrument) -> None:
         codec.check(order, instrument, self._rules[instrument.symbol])
 
-    def _check_amend(self, view: Order, quantity: float | None, price: float | None) -> Decimal:
-        total = super()._check_amend(view, quantity, price)
+    def _check_amend(self, view: Order, quantity: float | None, price: float | None) -> tuple[Decimal, Decimal | None]:
+        change = super()._check_amend(view, quantity, price)
         if not self._rules[view.symbol].amendable:
             raise OrderError(
                 f"{self.venue}: {view.symbol} orders cannot be changed in place; cancel it and send what is left anew"
             )
-        return total
+        return change
 
     async def _place(self, order: Order, instrument: Instrument) -> tuple[Order, list[Fill]]:
         params = codec.encode_order(order, instrument)
@@ -227,7 +229,7 @@ class BinanceAdapter(CcxtAdapter):
         orders = [order for entry in raw for order in entry.get("orderReports", (entry,))]
         return [codec.decode_order(order, symbol) for order in orders]
 
-    async def _amend(self, view: Order, quantity: Decimal) -> Order:
+    async def _amend(self, view: Order, quantity: Decimal, price: Decimal | None) -> Order:
         params = {
             **self._which(view.symbol, view.order_id, view.client_order_id),
             "newQty": codec.text(quantity),

@@ -17,8 +17,10 @@ from pydantic import SecretStr
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.adapters.ccxt_errors import Action, Meaning, translate, venue_message
+from autotrader_lab.execution.adapters.ccxt_pace import Pace
+from autotrader_lab.execution.adapters.ccxt_setups import setup_of
 from autotrader_lab.execution.adapters.ccxt_stream import StreamKeeper, Subscription
-from autotrader_lab.execution.adapters.ccxt_wire import Addresses, Budget, close_exchange, local_addresses
+from autotrader_lab.execution.adapters.ccxt_wire import Addresses, Budget, close_exchange, local_addresses, origins_only
 from autotrader_lab.model.clock import Clock, SystemClock
 from autotrader_lab.model.errors import (
     AuthenticationFailed,
@@ -82,12 +84,13 @@ class CcxtAccount(BaseBrokerAdapter):
                 raise ConfigError(f"{self.venue}: {name} is empty; give the key of the {self._world} world")
         if timeout_s <= 0:
             raise ConfigError(f"{self.venue}: timeout_s {timeout_s} must be positive, seconds")
-        self._local = local_addresses(addresses, testnet, self.venue)
-        self._addresses = addresses
+        self._local = local_addresses(addresses, testnet, self.venue, setup_of(self.exchange_id).also)
+        self._addresses = origins_only(addresses)
         self._clock = clock if clock is not None else SystemClock()
         self._timeout_s = timeout_s
         self._clock_sync_s = clock_sync_s
         self._budget = Budget(self._clock)
+        self._pace: Pace | None = None
         self._exchange: Any = None
         self._timekeeper: asyncio.Task[None] | None = None
         self._stream = StreamKeeper(
@@ -96,6 +99,7 @@ class CcxtAccount(BaseBrokerAdapter):
             subscribe=self._subscribe,
             deliver=self._on_message,
             resync=self._close_gap,
+            settle=self._settle_told,
             tell=self._connection,
         )
         self._connected_ns = 0
@@ -137,6 +141,10 @@ class CcxtAccount(BaseBrokerAdapter):
     @abstractmethod
     async def _close_gap(self) -> None:
         """Ask for everything the private stream may not have brought."""
+
+    @abstractmethod
+    async def _settle_told(self) -> None:
+        """Ask for what the private stream only hinted at."""
 
     # --- life -------------------------------------------------------------------------------------------------
 
@@ -249,6 +257,8 @@ class CcxtAccount(BaseBrokerAdapter):
         exchange = self._connected()
         name = f"{self.venue} {self._world}: {what}"
         self._budget.check(name, urgent=action == "cancel")
+        if self._pace is not None:
+            await self._pace.turn(action, name)
         try:
             return await call()
         except DataError as error:

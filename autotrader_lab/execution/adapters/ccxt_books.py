@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -27,6 +27,7 @@ from autotrader_lab.model.orders import (
     Filled,
     Order,
     OrderStatus,
+    OrderType,
     Rejected,
     Report,
 )
@@ -65,8 +66,8 @@ class CcxtBooks(CcxtAccount):
         """Executions since then, or of one order; all of them, oldest first."""
 
     @abstractmethod
-    def _decode(self, message: Any) -> Update | None:
-        """What a private message says."""
+    def _decode(self, message: Any) -> Sequence[Update]:
+        """What a private message says, in order."""
 
     def adopt(self, order: Order) -> None:
         view = replace(order, client_order_id=order.client_order_id or order.order_id)
@@ -84,19 +85,21 @@ class CcxtBooks(CcxtAccount):
     def _on_message(self, message: Any) -> None:
         """One private message, in its order of arrival."""
         try:
-            update = self._decode(message)
-        except (DataError, KeyError, ValueError) as error:
+            updates = self._decode(message)
+        except (DataError, ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             log.warning("%s: a private message was not understood, asking the venue: %r", self.venue, error)
             self._stream.ask_resync()
             return
-        if update is None:
-            return
-        view = self._view(update.symbol, update.order_id, update.client_order_ids)
-        if view is None:
-            return
-        if update.kind is UpdateKind.AMENDED and view.status in NOT_SEEN:
-            self._tell(Accepted(view.client_order_id, update.timestamp_ns, update.order_id))
-        self._tell(to_report(update, view.client_order_id))
+        for update in updates:
+            view = self._view(update.symbol, update.order_id, update.client_order_ids)
+            if view is None:
+                continue
+            if update.kind is UpdateKind.AMENDED and view.status in NOT_SEEN:
+                self._tell(Accepted(view.client_order_id, update.timestamp_ns, update.order_id))
+            self._tell(to_report(update, view.client_order_id))
+
+    async def _settle_told(self) -> None:
+        """Nothing: most venues tell everything."""
 
     def _view(self, symbol: str, order_id: str, client_order_ids: Iterable[str]) -> Order | None:
         """Our order behind what the venue tells, or None for a foreign one."""
@@ -128,7 +131,11 @@ class CcxtBooks(CcxtAccount):
             raise OrderNotFound(
                 f"{self.venue}: order {order_id!r} was not sent or adopted here and is not among the open orders"
             )
-        return (symbol, order_id, "") if order_id.isdigit() else (symbol, "", order_id)
+        return (symbol, order_id, "") if self._is_venue_id(order_id) else (symbol, "", order_id)
+
+    def _is_venue_id(self, text: str) -> bool:
+        """Whether `text` looks like an id the venue gives."""
+        return text.isdigit()
 
     def _with_ours(self, snapshot: Order) -> Order:
         """The venue's snapshot with what only we know about the order."""
@@ -160,6 +167,15 @@ class CcxtBooks(CcxtAccount):
             self._tell(Cancelled(name, at_ns))
         elif snapshot.status is OrderStatus.EXPIRED:
             self._tell(Expired(name, at_ns))
+        elif snapshot.status in WORKING and (view.updated_at is None or to_ns(view.updated_at) <= at_ns):
+            self._tell_change(view, snapshot)
+
+    def _tell_change(self, view: Order, snapshot: Order) -> None:
+        """Report a change in place whose answer was lost, or that somebody else made."""
+        quantity = snapshot.quantity if exact(snapshot.quantity) != exact(view.quantity) else None
+        price = snapshot.price if view.limit_price is not None and snapshot.price != view.price else None
+        if (quantity is not None and view.order_type is not OrderType.MARKET) or price is not None:
+            self._tell(Amended(view.client_order_id, snapshot_ns(snapshot), quantity, price, snapshot.order_id))
 
     async def _settle(self, view: Order, snapshot: Order) -> None:
         """Bring our view to the venue's snapshot, with every execution in between.

@@ -28,7 +28,7 @@ from autotrader_lab.model.errors import (
     VenueUnavailable,
 )
 
-__all__ = ["MEANINGS", "Action", "Meaning", "meaning_of", "scrub", "translate"]
+__all__ = ["MEANINGS", "Action", "Meaning", "meaning_of", "scrub", "told", "translate"]
 
 Action = Literal["submit", "amend", "cancel", "query"]
 
@@ -136,17 +136,21 @@ def meaning_of(error: BaseException, codes: Mapping[str, Meaning] | None = None)
     error : BaseException
         What the client library raised.
     codes : mapping of str to Meaning, optional
-        The venue's own codes, where they are plainer than ccxt's class.
+        The venue's own codes, where they are plainer than ccxt's class. ``51*`` stands for all codes that begin so and
+        ``*`` for all others, both only where ccxt knows no class of its own.
     """
-    known = (codes or {}).get(venue_code(error))
+    code = venue_code(error)
+    known = (codes or {}).get(code)
     if known is not None:
         return known
     if _never_left(error):
         return Meaning.NEVER_LEFT
-    for kind in type(error).__mro__:
-        if kind.__name__ in MEANINGS:
-            return MEANINGS[kind.__name__]
-    return Meaning.DOUBT
+    names = (kind.__name__ for kind in type(error).__mro__)
+    name = next((name for name in names if name in MEANINGS), "BaseError")
+    if name == "ExchangeError" and codes and code and getattr(error, "http_status", 200) < 500:
+        # ccxt knows no class for it, yet it is a whole answer with a code in it: the code's family tells.
+        return codes.get(f"{code[:2]}*") or codes.get("*") or MEANINGS[name]
+    return MEANINGS[name]
 
 
 def translate(
@@ -192,17 +196,42 @@ def _never_left(error: BaseException) -> bool:
 
 def venue_code(error: BaseException) -> str:
     """The venue's code, "" where it gave none."""
-    return str(getattr(error, "venue_code", "") or _body(error).get("code", ""))
+    return str(getattr(error, "venue_code", "") or told(_body(error))[0])
 
 
 def venue_message(error: BaseException) -> str:
     """What went wrong in the venue's words where it had any, without signatures and keys."""
-    told = getattr(error, "venue_message", "") or _body(error).get("msg", "")
-    if told:
-        code = venue_code(error)
-        return scrub(f"{told} ({code})" if code else str(told))
+    code, words = told(_body(error))
+    code = getattr(error, "venue_code", "") or code
+    words = getattr(error, "venue_message", "") or words
+    if words:
+        return scrub(f"{words} ({code})" if code and code != words else words)
     text = scrub(str(error)).strip()
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def told(body: Mapping[str, Any]) -> tuple[str, str]:
+    """Code and words of an error answer, each "" where there is none.
+
+    The venues' shapes: ``{code, msg}`` (Binance), the same with ``data: [{sCode, sMsg}]`` (OKX), ``{error,
+    error_details, message}``, ``{errors: [{id, message}]}`` and ``{success, error_response: {…}}`` (Coinbase).
+    """
+    for name, code, words in (("data", "sCode", "sMsg"), ("errors", "id", "message")):
+        rows = body.get(name)
+        row = next((row for row in rows if isinstance(row, Mapping)), {}) if isinstance(rows, list) else {}
+        if row.get(code) and str(row[code]) != "0":
+            return str(row[code]), str(row.get(words) or "").strip()
+    inner = body.get("error_response")
+    if isinstance(inner, Mapping):
+        reasons = [str(inner.get(name) or "") for name in _REASONS]
+        reason = next((reason for reason in reasons if reason and "UNKNOWN" not in reason), reasons[-1])
+        return reason, str(inner.get("error_details") or inner.get("message") or reason)
+    if isinstance(body.get("error"), str):
+        return body["error"], str(body.get("error_details") or body.get("message") or body["error"])
+    return str(body.get("code", "")), str(body.get("msg") or "").strip()
+
+
+_REASONS = ("new_order_failure_reason", "preview_failure_reason", "error")
 
 
 def _body(error: BaseException) -> dict[str, Any]:
@@ -219,12 +248,16 @@ def _body(error: BaseException) -> dict[str, Any]:
 
 
 _QUERY = re.compile(r"(https?://[^\s?]+)\?\S*")
-_SIGNED = re.compile(r"(?i)([\"']?(?:signature|api_?key|x-mbx-apikey|secret)[\"']?\s*[=:]\s*)[\"']?[^\s&\"',}]+[\"']?")
+_SIGNED = re.compile(
+    r"(?i)([\"']?(?:signature|sign|api_?key|x-mbx-apikey|ok-access-[a-z]+|passphrase|jwt|secret)[\"']?\s*[=:]\s*)"
+    r"[\"']?[^\s&\"',}]+[\"']?"
+)
+_BEARER = re.compile(r"(?i)(bearer\s+)[\w.~+/=-]+")
 
 
 def scrub(text: str) -> str:
     """`text` without the query part of addresses and without anything that names itself key or signature."""
-    return _SIGNED.sub(r"\1***", _QUERY.sub(r"\1?***", text))
+    return _SIGNED.sub(r"\1***", _BEARER.sub(r"\1***", _QUERY.sub(r"\1?***", text)))
 
 
 def scrub_error(error: BaseException) -> None:

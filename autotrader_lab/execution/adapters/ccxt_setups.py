@@ -1,4 +1,4 @@
-"""How each venue's ccxt instance is set up: options, and its address table for the local sandbox.
+"""How each venue's ccxt instance is set up: options, its address table for the local sandbox, what ccxt gets wrong.
 
 Adapter and public feed of a venue must not differ here, so both read it from this one table.
 """
@@ -23,14 +23,26 @@ class Setup:
     options : mapping
         ccxt's options.
     local_urls : callable
-        From the sandbox's origins (``rest``, ``ws``) to ccxt's address table.
+        From the sandbox's origins (``rest``, ``ws``, …) to ccxt's address table.
     used_weight_header : str
         Response header that tells the request weight used in this minute; empty where there is none.
+    has_test_mode : bool
+        Whether ccxt has a test world for the venue to switch to.
+    also : tuple of str
+        WebSocket origins beside ``ws``.
+    mixins : tuple of type
+        Mixed in front of ccxt's class: what it gets wrong.
+    has_candle_stream : bool
+        Whether candles of a minute can be streamed; else they are asked for.
     """
 
     options: Mapping[str, Any]
     local_urls: Callable[[Mapping[str, str]], dict[str, Any]]
     used_weight_header: str = ""
+    has_test_mode: bool = True
+    also: tuple[str, ...] = ()
+    mixins: tuple[type, ...] = ()
+    has_candle_stream: bool = True
 
 
 def _binance_urls(local: Mapping[str, str]) -> dict[str, Any]:
@@ -42,6 +54,45 @@ def _binance_urls(local: Mapping[str, str]) -> dict[str, Any]:
         # ccxt recognises spot streams by "/stream" in their address.
         "ws": {"spot": f"{ws}/stream/ws", "ws-api": {"spot": f"{ws}/ws-api/v3"}},
     }
+
+
+def _okx_urls(local: Mapping[str, str]) -> dict[str, Any]:
+    return {"rest": local["rest"], "ws": f"{local['ws']}/ws/v5"}
+
+
+def _coinbase_urls(local: Mapping[str, str]) -> dict[str, Any]:
+    return {"rest": local["rest"], "ws": local["ws"], "ws_user": local["ws_user"]}
+
+
+class _Coinbase:
+    """What ccxt's Coinbase lacks: exact time, tokens by the venue's clock, and nothing asked beside the market."""
+
+    options: dict[str, Any]
+
+    def seconds(self) -> int:
+        """Now by the venue's clock; ccxt stamps tokens with the machine's."""
+        machine_ms = int(super().milliseconds())  # type: ignore[misc]
+        return (machine_ms - int(self.options.get("timeDifference") or 0)) // 1000
+
+    async def fetch_time(self, params: Mapping[str, Any] | None = None) -> int:
+        """The venue's clock, ms; ccxt reads whole seconds."""
+        raw = await self.v3PublicGetBrokerageTime(dict(params or {}))  # type: ignore[attr-defined]
+        return int(raw["epochMillis"])
+
+    def create_auth_token(self, seconds: int, method: str | None = None, url: str | None = None, *how: Any) -> str:
+        """A token for one request; ccxt takes only https off its address."""
+        bare = url.replace("http://", "https://", 1) if url is not None else None
+        return str(super().create_auth_token(seconds, method, bare, *how))  # type: ignore[misc]
+
+    async def fetch_markets(self, params: Mapping[str, Any] | None = None) -> list[Any]:
+        """Spot products, without the fee tiers and futures ccxt asks for as well."""
+        query = {"product_type": "SPOT", **(params or {})}
+        raw = await self.v3PublicGetBrokerageMarketProducts(query)  # type: ignore[attr-defined]
+        return [self.parse_spot_market(product, {}) for product in raw["products"]]  # type: ignore[attr-defined]
+
+    async def fetch_currencies(self, params: Mapping[str, Any] | None = None) -> None:
+        """Nothing: they are asked of another service."""
+        return
 
 
 SETUPS: dict[str, Setup] = {
@@ -56,6 +107,18 @@ SETUPS: dict[str, Setup] = {
         },
         local_urls=_binance_urls,
         used_weight_header="X-MBX-USED-WEIGHT-1M",
+    ),
+    "okx": Setup(
+        options={"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False},
+        local_urls=_okx_urls,
+    ),
+    "coinbase": Setup(
+        options={"defaultType": "spot"},
+        local_urls=_coinbase_urls,
+        has_test_mode=False,
+        also=("ws_user",),
+        mixins=(_Coinbase,),
+        has_candle_stream=False,
     ),
 }
 

@@ -53,6 +53,8 @@ class StreamKeeper:
         Takes one message; what it raises ends the stream, which is then opened anew and its gap closed.
     resync : callable
         Closes the gap over REST.
+    settle : callable
+        Asks for what a message only hinted at.
     tell : callable
         Hears ``lost`` and ``restored`` with a reason.
     """
@@ -65,6 +67,7 @@ class StreamKeeper:
         subscribe: Callable[[], Awaitable[Subscription]],
         deliver: Callable[[Any], None],
         resync: Callable[[], Awaitable[None]],
+        settle: Callable[[], Awaitable[None]],
         tell: Callable[[ConnectionState, str], None],
     ) -> None:
         self._name = name
@@ -72,6 +75,8 @@ class StreamKeeper:
         self._subscribe = subscribe
         self._deliver = deliver
         self._resync = resync
+        self._settle = settle
+        self._in_doubt = False
         self._tell = tell
         self._task: asyncio.Task[None] | None = None
         self._inbox: asyncio.Queue[Any] = asyncio.Queue()
@@ -85,6 +90,11 @@ class StreamKeeper:
 
     def ask_resync(self) -> None:
         """Something could not be understood: look at the venue's books soon."""
+        self._in_doubt = True
+        self._wanted.set()
+
+    def ask_settle(self) -> None:
+        """A message hinted at something that has to be asked for."""
         self._wanted.set()
 
     async def start(self) -> None:
@@ -142,7 +152,8 @@ class StreamKeeper:
             while True:
                 await self._wanted.wait()
                 self._wanted.clear()
-                await self._resync()
+                in_doubt, self._in_doubt = self._in_doubt, False
+                await (self._resync if in_doubt else self._settle)()
 
     async def _deliver_all(self) -> None:
         while True:

@@ -45,8 +45,8 @@ class Update(msgspec.Struct, frozen=True):
         Universal symbol.
     client_order_ids : tuple of str
         Names the order may go by, likeliest first.
-    quantity : Decimal or None
-        The order's total, units.
+    quantity, price : Decimal or None
+        The order's total, units, and its limit, quote currency; for AMENDED.
     fill : Fill or None
         The execution, where there was one.
     """
@@ -57,6 +57,7 @@ class Update(msgspec.Struct, frozen=True):
     client_order_ids: tuple[str, ...]
     timestamp_ns: int
     quantity: Decimal | None = None
+    price: Decimal | None = None
     fill: Fill | None = None
     reason: str = ""
 
@@ -76,5 +77,6 @@ def to_report(update: Update, client_order_id: str) -> Report:
         return Expired(client_order_id, at_ns, update.reason)
     if update.kind is UpdateKind.AMENDED:
         quantity = None if update.quantity is None else float(update.quantity)
-        return Amended(client_order_id, at_ns, quantity=quantity, order_id=update.order_id)
+        price = None if update.price is None else float(update.price)
+        return Amended(client_order_id, at_ns, quantity=quantity, price=price, order_id=update.order_id)
     return Rejected(client_order_id, at_ns, update.reason, update.reason or "REFUSED")

@@ -13,10 +13,12 @@ import uuid
 from abc import abstractmethod
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import ClassVar
 
 from autotrader_lab.execution.adapters.ccxt_books import NOT_SEEN, WORKING, CcxtBooks, snapshot_ns
 from autotrader_lab.model.clock import to_ns
 from autotrader_lab.model.errors import (
+    InstrumentError,
     NotConnected,
     OrderError,
     OrderNotFound,
@@ -33,6 +35,8 @@ __all__ = ["CcxtAdapter"]
 
 class CcxtAdapter(CcxtBooks):
     """One spot account at one venue, through ccxt; see :class:`~.ccxt_account.CcxtAccount` for the parameters."""
+
+    amends_only_smaller: ClassVar[bool] = False
 
     # --- what a venue's file says -----------------------------------------------------------------------------
 
@@ -53,8 +57,8 @@ class CcxtAdapter(CcxtBooks):
         """Cancel everything in one symbol."""
 
     @abstractmethod
-    async def _amend(self, view: Order, quantity: Decimal) -> Order:
-        """Make a working order smaller in place."""
+    async def _amend(self, view: Order, quantity: Decimal, price: Decimal | None) -> Order:
+        """Change a working order in place; `price` is None where it stays. How it stood then."""
 
     # --- orders -----------------------------------------------------------------------------------------------
 
@@ -110,7 +114,7 @@ class CcxtAdapter(CcxtBooks):
         return not snapshot.is_open
 
     async def modify_order(self, order_id: str, quantity: float | None = None, price: float | None = None) -> Order:
-        """Make a working order smaller in place, keeping its place in the queue.
+        """Change a working order in place.
 
         Raises
         ------
@@ -123,10 +127,16 @@ class CcxtAdapter(CcxtBooks):
         view = self._find_view(order_id)
         if view is None:
             raise OrderNotFound(f"{self.venue}: order {order_id} was not sent or adopted here; adopt it first")
-        total = self._check_amend(view, quantity, price)
-        snapshot = await self._ask("amend", f"change of {order_id}", lambda: self._amend(view, total))
+        total, limit = self._check_amend(view, quantity, price)
+        snapshot = await self._ask("amend", f"change of {order_id}", lambda: self._amend(view, total, limit))
         self._tell(
-            Amended(view.client_order_id, snapshot_ns(snapshot), quantity=float(total), order_id=snapshot.order_id)
+            Amended(
+                view.client_order_id,
+                snapshot_ns(snapshot),
+                quantity=float(total),
+                price=None if limit is None else float(limit),
+                order_id=snapshot.order_id,
+            )
         )
         return view
 
@@ -137,26 +147,32 @@ class CcxtAdapter(CcxtBooks):
             return False
         try:
             self._check_amend(view, quantity, price)
-        except OrderError:
+        except (OrderError, InstrumentError):
             return False
         return True
 
-    def _check_amend(self, view: Order, quantity: float | None, price: float | None) -> Decimal:
+    def _check_amend(self, view: Order, quantity: float | None, price: float | None) -> tuple[Decimal, Decimal | None]:
+        """The new total, and the new limit where it changes."""
         instrument = self.instruments.find(view.symbol)
         name = f"{self.venue}: order {view.client_order_id}"
         if view.status not in WORKING:
             raise OrderError(f"{name} is {view.status.value}, not working")
-        if price is not None and exact(price) != exact(view.price or 0):
+        changes_price = price is not None and exact(price) != exact(view.price or 0)
+        if changes_price and (self.amends_only_smaller or view.limit_price is None):
             raise OrderError(f"{name}: the price cannot be changed in place; cancel it and send what is left anew")
         total = exact(view.quantity if quantity is None else quantity, f"{name} quantity")
         if not instrument.on_quantity_grid(total):
             raise OrderError(f"{name}: quantity {quantity} is off the grid of {instrument.lot_size}")
-        if not view._filled < total < exact(view.quantity):
+        if self.amends_only_smaller and not view._filled < total < exact(view.quantity):
             raise OrderError(
                 f"{name}: the quantity can only be made smaller in place, between {view._filled} filled and "
                 f"{view.quantity} asked, not {quantity}; cancel it and send what is left anew"
             )
-        return total
+        if total <= view._filled:
+            raise OrderError(f"{name}: {view._filled} are filled, so the new total cannot be {quantity}; cancel it")
+        if not changes_price and total == exact(view.quantity):
+            raise OrderError(f"{name}: quantity {quantity} and price {price} change nothing")
+        return total, instrument.check_price(price) if changes_price and price is not None else None
 
     async def cancel_all(self, symbol: str | None = None) -> int:
         self._connected()
@@ -238,7 +254,7 @@ class CcxtAdapter(CcxtBooks):
         since_ms = max(since_ns, 0) // 1_000_000
         fills = await self._ask("query", f"fills of {name}", lambda: self._trades(name, since_ms=since_ms))
         for fill in fills:
-            fill.client_order_id = self._client_ids.get((name, fill.order_id), "")
+            fill.client_order_id = self._client_ids.get((name, fill.order_id), fill.client_order_id)
         return [fill for fill in fills if to_ns(fill.timestamp) >= since_ns // 1_000_000 * 1_000_000]
 
     async def get_account_balance(self) -> dict[str, float]:

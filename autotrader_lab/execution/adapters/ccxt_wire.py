@@ -12,15 +12,16 @@ import asyncio
 import ipaddress
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from autotrader_lab.execution.adapters.ccxt_errors import told
 from autotrader_lab.execution.adapters.ccxt_setups import setup_of
 from autotrader_lab.model.clock import Clock
 from autotrader_lab.model.errors import ConfigError, RateLimited
 
-__all__ = ["Addresses", "Budget", "Tap", "close_exchange", "local_addresses", "make_exchange"]
+__all__ = ["Addresses", "Budget", "Tap", "close_exchange", "local_addresses", "make_exchange", "origins_only"]
 
 Addresses = Mapping[str, Any]
 Tap = Callable[[Any], bool]
@@ -81,7 +82,18 @@ class Budget:
         raise RateLimited(f"{what}: {self._used} of {limit} request weight are used in this minute", wait_s)
 
 
-def local_addresses(addresses: Addresses | None, testnet: bool, venue: str) -> dict[str, str] | None:
+def origins_only(addresses: Addresses | None) -> Addresses | None:
+    """`addresses` without the keys that came with them: an adapter keeps no second copy of a secret."""
+    if addresses is None:
+        return None
+    live = addresses.get("live")
+    origins = {name: value for name, value in addresses.items() if name.startswith(("rest", "ws"))}
+    return {**origins, "live": origins_only(live)} if isinstance(live, Mapping) else origins
+
+
+def local_addresses(
+    addresses: Addresses | None, testnet: bool, venue: str, also: Sequence[str] = ()
+) -> dict[str, str] | None:
     """REST and WebSocket origin of the local sandbox's world, or None for the real venue.
 
     Parameters
@@ -92,6 +104,8 @@ def local_addresses(addresses: Addresses | None, testnet: bool, venue: str) -> d
         Which of the two.
     venue : str
         For error messages.
+    also : sequence of str
+        Further WebSocket origins the venue has.
 
     Raises
     ------
@@ -107,7 +121,8 @@ def local_addresses(addresses: Addresses | None, testnet: bool, venue: str) -> d
             f"{venue}: {where} is missing; give {{'rest': 'http://127.0.0.1:…', 'ws': 'ws://127.0.0.1:…'}}"
         )
     found = {}
-    for name, schemes in (("rest", ("http", "https")), ("ws", ("ws", "wss"))):
+    for name in ("rest", "ws", *also):
+        schemes = ("http", "https") if name == "rest" else ("ws", "wss")
         origin = str(world.get(name, ""))
         parts = urlsplit(origin)
         if parts.scheme not in schemes or not parts.hostname:
@@ -167,11 +182,11 @@ class _Wire:
 
     def _annotate(self, error: Any, code: Any, headers: Any, response: Any) -> None:
         """Keep on `error` what the venue said; ccxt keeps a sentence only."""
-        told = response if isinstance(response, Mapping) else {}
-        error.venue_code = str(told.get("code", ""))
-        error.venue_message = str(told.get("msg", ""))
+        body = response if isinstance(response, Mapping) else {}
+        error.venue_code, error.venue_message = told(body)
+        error.http_status = code if isinstance(code, int) else 200
         wait_s = _seconds(_header(headers, "Retry-After"))
-        data = told.get("data")
+        data = body.get("data")
         if wait_s is None and isinstance(data, Mapping) and "retryAfter" in data:
             wait_s = max(0.0, (float(data["retryAfter"]) - float(data.get("serverTime", 0))) / 1000)
         error.retry_after_s = wait_s
@@ -201,6 +216,7 @@ def make_exchange(
     local: Mapping[str, str] | None = None,
     api_key: str = "",
     api_secret: str = "",
+    passphrase: str = "",
     budget: Budget | None = None,
     tap: Tap | None = None,
 ) -> Any:
@@ -216,7 +232,7 @@ def make_exchange(
         Longest wait for a REST answer or a handshake, seconds.
     local : mapping, optional
         The sandbox's origins; they replace *every* address of the venue, so that nothing can reach the real one.
-    api_key, api_secret : str
+    api_key, api_secret, passphrase : str
         Left out for market data.
     budget : Budget, optional
         Told of the venue's counters.
@@ -237,10 +253,11 @@ def make_exchange(
     # ccxt cuts the timeout to whole seconds, and 0 would mean no time at all. Compressing a message of a few hundred
     # bytes costs more than it saves; pings every 10 s notice a line that died without a word.
     sockets = {"connectionTimeout": math.ceil(timeout_s) * 1000, "keepAlive": 10_000, "compress": 0}
-    exchange = type(exchange_id, (_Wire, base), {})(
+    exchange = type(exchange_id, (_Wire, *setup.mixins, base), {})(
         {
             "apiKey": api_key,
             "secret": api_secret,
+            "password": passphrase,
             "timeout": round(timeout_s * 1000),
             "enableRateLimit": False,
             "newUpdates": True,
@@ -253,7 +270,7 @@ def make_exchange(
         exchange.urls["api"] = exchange.urls["test"] = setup.local_urls(local)
         # ccxt waits this long for TLS shutdowns; there is none on loopback.
         exchange.timeout_on_exit = 0
-    if testnet:
+    if testnet and setup.has_test_mode:
         exchange.set_sandbox_mode(True)
     return exchange
 

@@ -138,7 +138,7 @@ def test_only_order_events_reach_the_decoder(name: str) -> None:
 def test_a_foreign_symbol_is_passed_over() -> None:
     adapter = BinanceAdapter("k", "s", testnet=True)
     adapter.instruments = Instruments([Instrument("ETH/BTC", venue_symbol="ETHBTC")], "binance")
-    assert adapter._decode(event_of(recorded("ws_exec_report_subscription_wrapped"))) is None
+    assert adapter._decode(event_of(recorded("ws_exec_report_subscription_wrapped"))) == []
 
 
 # --- answers -------------------------------------------------------------------------------------------------------
