@@ -295,6 +295,9 @@ class StageMachine:
                 "critical", "ORDERS_LEFT", f"{left} orders may still work at the venue after {self.stage} was left"
             )
 
+    async def caught_up(self) -> None:
+        """Return once whoever shows the session has read what was written."""
+
     def replay_ended(self, reason: str, *, ok: bool) -> None:
         """The replay came to its end, good or bad."""
         if isinstance(self.run_of_stage, ReplayRun):

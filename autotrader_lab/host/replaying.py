@@ -106,6 +106,7 @@ class ReplayRun:
             self.failure = f"{type(error).__name__}: {error}"
             session.replay_ended(self.failure, ok=False)
         else:
+            await session.caught_up()
             session.replay_ended("done", ok=True)
 
     def _tell(self, done: int, total: int) -> None:

@@ -109,6 +109,9 @@ class Session(StageMachine):
         """The verdict on entering `stage`; a long journal takes a while, so in a thread."""
         return (await asyncio.to_thread(self._verdict, _known(stage))).to_dict()
 
+    async def caught_up(self) -> None:
+        await self._view.catch_up()
+
     async def command(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out a command and return the state after it (or what the command is to answer)."""
         method = getattr(self, f"_do_{name}")

@@ -31,7 +31,7 @@ ORDERS_SHOWN = 50
 ALERTS_SHOWN = 20
 EQUITY_POINTS = 200
 _GATE_INTERVAL_NS = 500_000_000
-_ENTRIES_AT_ONCE = 500
+_ENTRIES_AT_ONCE = 200
 
 
 class StageBooks:
@@ -49,11 +49,13 @@ class StageBooks:
         self.alerts: list[tuple[int, records.Alert]] = []
         self.last_seq = 0
 
-    def update(self, at_most: int | None = None) -> None:
-        """Take in what was written since the last time; of very much only the next `at_most` entries."""
+    def update(self, at_most: int | None = None) -> bool:
+        """Take in what was written since the last time, at most so many entries; whether there was any."""
+        before = self.last_seq
         for entry in islice(self._journal.read(after_seq=self.last_seq), at_most):
             self.last_seq = entry.seq
             self._take(entry)
+        return self.last_seq > before
 
     def of(self, stage: str) -> Books:
         """The books of `stage`."""
@@ -104,11 +106,11 @@ class GateCache:
         self._due_ns = 0
         self._working: asyncio.Task[None] | None = None
 
-    def rows(self, info: SessionInfo, now_ns: int) -> list[dict[str, Any]]:
-        """What is known; asks for news in the background where there may be some."""
+    def rows(self, info: SessionInfo, now_ns: int, *, look: bool) -> list[dict[str, Any]]:
+        """What is known; with `look`, asks for news in the background where there may be some."""
         if not self._rows or info.fingerprint != self._fingerprint:
             self._read(info)  # never show one strategy's evidence as another's
-        elif now_ns >= self._due_ns and self._working is None and self._journal.last_seq() != self._seq:
+        elif look and now_ns >= self._due_ns and self._working is None and self._journal.last_seq() != self._seq:
             self._working = asyncio.get_running_loop().create_task(self._refresh(info), name="gates")
         return self._rows
 
@@ -146,6 +148,13 @@ class View:
         self._books = StageBooks(session.journal)
         self._gates = GateCache(session.journal, not session.settings.is_local)
 
+    async def catch_up(self) -> None:
+        """Read what a replay wrote, in small helpings: the loop has other things to do."""
+        more = True
+        while more:
+            more = self._books.update(at_most=_ENTRIES_AT_ONCE)
+            await asyncio.sleep(0)
+
     async def close(self) -> None:
         """Let go of the journal."""
         await self._gates.close()
@@ -155,10 +164,10 @@ class View:
         session = self._session
         run = session.run_of_stage
         progress = run.progress() if run is not None else None
-        # A replay writes faster than it can be shown.
-        self._books.update(at_most=_ENTRIES_AT_ONCE if progress is not None else None)
+        if progress is None:  # a replay writes faster than it can be shown; its end is awaited by catch_up
+            self._books.update()
         content = _content(session.info, self._books, session.stage)
-        rows = self._gates.rows(session.info, session.clock.monotonic_ns())
+        rows = self._gates.rows(session.info, session.clock.monotonic_ns(), look=progress is None)
         content |= {
             "state": session.shown_state,
             "trading_state": "HALTED" if session.halted else content["trading_state"],
