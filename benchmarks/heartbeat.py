@@ -1,8 +1,8 @@
 """How long the engine host is deaf while a notebook's kernel does its worst.
 
 A real Jupyter kernel holds a lab whose host trades on paper. From outside, the host is asked for its state every 10 ms
-while the kernel sleeps, burns Python, holds the interpreter in C, is interrupted, restarted and killed. The longest wait
-for an answer bounds the gap in the host's heartbeat from above: it includes the asking.
+while the kernel sleeps, burns Python, holds the interpreter in C, is interrupted, restarted and killed. The longest
+wait for an answer bounds the gap in the host's heartbeat from above: it includes the asking.
 
 Run: ``python benchmarks/heartbeat.py --json``.
 """
