@@ -18,6 +18,7 @@ from autotrader_lab.execution.guard import Guard, Level
 from autotrader_lab.execution.market_data.conflation import Conflator
 from autotrader_lab.execution.market_data.feeds import Feed
 from autotrader_lab.execution.monitor import ASKING_FAILED, Monitor
+from autotrader_lab.execution.oms.flatten import flatten
 from autotrader_lab.execution.oms.latency import LatencyLog
 from autotrader_lab.execution.oms.manager import OrderManager
 from autotrader_lab.execution.oms.settlement import Settlement
@@ -31,12 +32,13 @@ from autotrader_lab.execution.recovery import (
 from autotrader_lab.execution.resiliency import DeadLetter, DeadLetters, ResiliencyManager
 from autotrader_lab.execution.resiliency.dead_letters import Settled
 from autotrader_lab.execution.risk import RiskLimits
+from autotrader_lab.execution.tasks import Tasks
 from autotrader_lab.execution.trader import Trader
 from autotrader_lab.journal import Journal, records
 from autotrader_lab.model.clock import NS, Clock, SystemClock
 from autotrader_lab.model.errors import AutoTraderError, GateClosed, StrategyError, TradingHalted, VenueUnavailable
 from autotrader_lab.model.market import Bar, MarketEvent, Quote
-from autotrader_lab.model.orders import Order, OrderSide, OrderType
+from autotrader_lab.model.orders import Order
 from autotrader_lab.strategy.decision import HOLD, ExecutionDecision
 
 __all__ = ["ExecutionEngine"]
@@ -145,7 +147,7 @@ class ExecutionEngine:
         self._lost_ns: int | None = None
         self._latest = Conflator()
         self._wake = asyncio.Event()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks(self.clock, self._task_failed)
         self._sends: set[asyncio.Task[Any]] = set()
         self._running = False
         self._connected = False
@@ -211,12 +213,12 @@ class ExecutionEngine:
             doubt_what_may_have_left(self.trader, self.clock)
         if self.feed is not None:
             await self._open_feed(self.feed)
-        self._own(self._loop(), "engine loop")
-        self._own(self._every(0.5, self.monitor.settle_doubt), "doubt")
-        self._own(self._every(self.equity_every_s, self.monitor.mark_equity), "equity")
-        self._own(self._every(self.reconcile_every_s, self.monitor.on_timer), "reconcile")
+        self._tasks.own(self._loop(), "engine loop")
+        self._tasks.repeat(0.5, self._asking(self.monitor.settle_doubt), "doubt")
+        self._tasks.repeat(self.equity_every_s, self.monitor.mark_equity, "equity")
+        self._tasks.repeat(self.reconcile_every_s, self._asking(self.monitor.on_timer), "reconcile")
         if "bars" in self.trader.hears:
-            self._own(self._every(min(self.bar_interval_s / 4, 1.0), self._flush_bars), "bars")
+            self._tasks.repeat(min(self.bar_interval_s / 4, 1.0), self._flush_bars, "bars")
         try:
             self.trader.start()
             if past is not None:
@@ -244,10 +246,7 @@ class ExecutionEngine:
         self._running = self._connected = False
         if self.feed is not None:
             await self.feed.close()
-        tasks = [*self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.end()
         await self.adapter.disconnect()
         self._stopped.set()
 
@@ -316,37 +315,14 @@ class ExecutionEngine:
 
     async def flatten(self, reason: str = "") -> bool:
         """Close every position at the market; true once the book is flat (to the last lot)."""
-        gate = self.trader.gate
-        gate.flattening = True
-        try:
-            for symbol, position in list(self.trader.book.positions.items()):
-                quantity = position.instrument.round_quantity(abs(position.quantity))
-                if not quantity:
-                    continue
-                side = OrderSide.SELL if position.quantity > 0 else OrderSide.BUY
-                order = Order(
-                    "", symbol, side, OrderType.MARKET, float(quantity), reduce_only=True, metadata={"why": reason}
-                )
-                if self.trader.desk.approve(order) is None:
-                    await self.oms.send(order)
-                    await self._until_done(order)
-                else:
-                    self.alert("critical", "NOT_FLATTENED", f"{symbol}: {order.reason}")
-        finally:
-            gate.flattening = False
+        for trouble in await flatten(self.oms, reason):
+            self.alert("critical", "NOT_FLATTENED", trouble)
         return all(position.is_flat for position in self.trader.book.positions.values())
 
     async def settle_sends(self, timeout_s: float = 15.0) -> None:
         """Wait for the orders that are being sent right now."""
         if self._sends:
             await asyncio.wait(self._sends, timeout=timeout_s)
-
-    async def _until_done(self, order: Order, timeout_s: float = 5.0) -> None:
-        deadline_ns = self.clock.monotonic_ns() + round(timeout_s * NS)
-        while order.is_open and self.clock.monotonic_ns() < deadline_ns:
-            await self.clock.sleep(0.02)
-            if order.is_open and self.adapter.capabilities.client_order_ids:
-                await self.oms.learn(order)
 
     # --- the loop ---------------------------------------------------------------------------------------------
 
@@ -396,7 +372,7 @@ class ExecutionEngine:
             book.mark(event.symbol, event.close, event.timestamp_ns)
 
     def _send(self, order: Order) -> None:
-        task = self._own(self.oms.send(order), f"send {order.client_order_id}")
+        task = self._tasks.own(self.oms.send(order), f"send {order.client_order_id}")
         self._sends.add(task)
         task.add_done_callback(self._sends.discard)
 
@@ -471,7 +447,7 @@ class ExecutionEngine:
                 self._lost_ns = self.clock.monotonic_ns()
         elif state == "restored" and self._running:
             self.alert("info", "CONNECTION_RESTORED", reason)
-            self._own(self._back_again(), "reconcile after reconnect")
+            self._tasks.own(self._back_again(), "reconcile after reconnect")
 
     async def _back_again(self) -> None:
         """Reconcile after a reconnect; the outage lasts until that is done."""
@@ -482,24 +458,16 @@ class ExecutionEngine:
     def _outage_s(self) -> float | None:
         return None if self._lost_ns is None else (self.clock.monotonic_ns() - self._lost_ns) / NS
 
-    # --- tasks ------------------------------------------------------------------------------------------------
+    def _task_failed(self, name: str, error: BaseException) -> None:
+        self.alert("critical", "TASK_FAILED", f"{name}: {error!r}")
 
-    def _own(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Start a task of ours; it is in ``_tasks`` until it ends, and its error is never lost."""
-        task = asyncio.get_running_loop().create_task(work, name=f"autotrader {name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
+    def _asking(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Coroutine[Any, Any, None]]:
+        """`work` on a timer: a venue that does not answer is worth an alert, not the end of the timer."""
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self.alert("critical", "TASK_FAILED", f"{task.get_name()}: {task.exception()!r}")
-
-    async def _every(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        while True:
-            await self.clock.sleep(seconds)
+        async def asking() -> None:
             try:
                 await work()
             except ASKING_FAILED as error:
                 self.alert("warning", "NO_ANSWER", str(error))
+
+        return asking
