@@ -16,7 +16,7 @@ from typing import Any
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.guard import Guard, Level
 from autotrader_lab.execution.market_data.conflation import Conflator
-from autotrader_lab.execution.market_data.feeds import Feed
+from autotrader_lab.execution.market_data.feeds import DEFAULT_KINDS, Feed, kinds_of
 from autotrader_lab.execution.monitor import ASKING_FAILED, Monitor
 from autotrader_lab.execution.oms.flatten import flatten
 from autotrader_lab.execution.oms.latency import LatencyLog
@@ -329,11 +329,12 @@ class ExecutionEngine:
     async def _open_feed(self, feed: Feed) -> None:
         self.adapter.attach(feed)
         interval_s = self.bar_interval_s if "bars" in self.trader.hears else None
-        self._latest = Conflator(self.symbols, interval_s)
+        kinds = [kind for kind in kinds_of(feed) if kind in DEFAULT_KINDS]
+        self._latest = Conflator(self.symbols, interval_s, bars_from_quotes="trades" not in kinds)
         if not self._listening:
             feed.subscribe(self._on_market)
             self._listening = True
-        await feed.open(self.symbols, ("quotes", "trades"))
+        await feed.open(self.symbols, kinds)
 
     def _on_market(self, event: MarketEvent) -> None:
         self._latest.add(event)

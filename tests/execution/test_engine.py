@@ -289,3 +289,21 @@ async def test_limits_go_down_freely_and_up_only_when_armed() -> None:
         assert order.status is OrderStatus.DENIED
         engine.set_limits(RiskLimits(max_order_notional=20_000), armed=True)
         assert engine.trader.gate.limits.max_order_notional == 20_000
+
+
+async def test_where_a_venue_shows_no_trades_bars_are_built_from_quotes() -> None:
+    class OnBars(Strategy):
+        def __init__(self) -> None:
+            self.bars: list[Bar] = []
+
+        def on_bar(self, bar: Bar, context: Context) -> None:
+            self.bars.append(bar)
+
+    strategy = OnBars()
+    desk = Desk(strategy, bar_interval_s=1.0)
+    desk.feed.kinds = ("quotes",)  # type: ignore[attr-defined]
+    async with desk:
+        for mid in (10.0, 12.0, 9.0, 11.0):
+            await desk.quote(mid - 0.5, mid + 0.5, seconds=0.2)
+        await desk.clock.advance(1.0)
+        assert strategy.bars == [Bar(SYMBOL, to_ns(T0) + 10**9, 10.0, 12.0, 9.0, 11.0, 0.0)]

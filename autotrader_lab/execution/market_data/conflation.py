@@ -18,10 +18,15 @@ class Conflator:
     symbols : iterable of str
         Symbols to build bars of, if `bar_interval_s` is given.
     bar_interval_s : float, optional
-        Length of the bars built from trades; without it only bars the feed brings are kept.
+        Length of the bars to build; without it only bars the feed brings are kept.
+    bars_from_quotes : bool
+        Build them from quote mids, for a venue that shows no trades (foreign exchange).
     """
 
-    def __init__(self, symbols: Iterable[str] = (), bar_interval_s: float | None = None) -> None:
+    def __init__(
+        self, symbols: Iterable[str] = (), bar_interval_s: float | None = None, bars_from_quotes: bool = False
+    ) -> None:
+        self._bars_from_quotes = bars_from_quotes
         self._quotes: dict[str, Quote | Book] = {}
         self._trades: dict[str, Trade] = {}
         self._bars: list[MarketEvent] = []
@@ -33,11 +38,12 @@ class Conflator:
         """Take one event in."""
         if isinstance(event, (Quote, Book)):
             self._quotes[event.symbol] = event
+            if self._bars_from_quotes and isinstance(event, Quote) and event.symbol in self._builders:
+                self._bars.extend(self._builders[event.symbol].on_quote(event))
         elif isinstance(event, Trade):
             self._trades[event.symbol] = event
-            builder = self._builders.get(event.symbol)
-            if builder is not None:
-                self._bars.extend(builder.on_trade(event))
+            if not self._bars_from_quotes and event.symbol in self._builders:
+                self._bars.extend(self._builders[event.symbol].on_trade(event))
         else:
             self._bars.append(event)
 

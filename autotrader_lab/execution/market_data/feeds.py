@@ -7,13 +7,24 @@ from typing import Protocol
 
 from autotrader_lab.model.market import MarketEvent
 
-__all__ = ["Feed", "LocalFeed", "MarketCallback"]
+__all__ = ["DEFAULT_KINDS", "Feed", "LocalFeed", "MarketCallback", "kinds_of"]
 
 MarketCallback = Callable[[MarketEvent], None]
 
 
+DEFAULT_KINDS = ("quotes", "trades")
+
+
+def kinds_of(feed: Feed) -> tuple[str, ...]:
+    """What a feed can stream: its ``kinds``, or quotes and trades where it does not say."""
+    return tuple(getattr(feed, "kinds", DEFAULT_KINDS))
+
+
 class Feed(Protocol):
-    """A source of market events. Callbacks run on the event loop and must not block."""
+    """A source of market events. Callbacks run on the event loop and must not block.
+
+    One that lacks trades (foreign exchange) says so in an attribute ``kinds``, e.g. ``("quotes",)``.
+    """
 
     def subscribe(self, callback: MarketCallback) -> None:
         """Call `callback` with every event from now on."""
