@@ -21,7 +21,11 @@ from autotrader_lab.sandbox.world import World
 __all__ = ["PORTS", "SLOTS", "VENUES", "WORLDS", "Plan", "Site", "Venue", "choose_venues", "make_site"]
 
 WORLDS = ("testnet", "live")
-VENUES = ("binance",)
+VENUES = (
+    "binance",
+    "okx",
+    "ibkr",
+)
 SLOTS = {"binance": 0, "control": 2, "okx": 3, "coinbase": 5, "oanda": 9, "ibkr": 13, "fxcm": 15}
 PORTS = 17
 

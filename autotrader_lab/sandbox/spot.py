@@ -1,5 +1,4 @@
-"""Spot trading with what some venues do beyond the common core: orders revised in place, fees charged in the quote
-asset on top of the price, orders accepted and ended in one breath, orders that expire.
+"""Spot trading with what some venues do beyond the common core: revised orders, fees in the quote asset, expiry.
 
 On OKX a post-only order that would take is accepted and canceled, not refused; on Coinbase the commission of a
 purchase is paid in the quote asset, so it is held back together with the price.
@@ -76,6 +75,22 @@ class SpotExchange(Exchange):
         if order.order_id not in self.accounts[account_name].open:
             raise Refused("UNKNOWN_ORDER")
         self._finish(order, Status.EXPIRED, ExecutionKind.EXPIRED, now_ms)
+        return order
+
+    def complete(self, account_name: str, order: Order, now_ms: int) -> Order:
+        """Cut an open order down to what it has traded, which fills it.
+
+        Raises
+        ------
+        Refused
+            UNKNOWN_ORDER if it is not open.
+        """
+        if order.order_id not in self.accounts[account_name].open:
+            raise Refused("UNKNOWN_ORDER")
+        self.books[order.symbol].remove(order)
+        order.is_working = False
+        order.quantity = order.executed
+        self._finish(order, Status.FILLED, ExecutionKind.REPLACED, now_ms)
         return order
 
     def revise(
