@@ -75,6 +75,7 @@ class Control:
             ("/advance", self._advance),
             ("/disconnect", self._disconnect),
             ("/key", self._key),
+            ("/command", self._command),
             ("/faults", self._replace_faults),
             ("/faults/once", self._fault_once),
         ):
@@ -219,6 +220,16 @@ class Control:
     def _advance(self, body: Json) -> Json:
         self._driver.advance(float(body["seconds"]))
         return {"market_s": self._driver.market_ns / 1e9}
+
+    def _command(self, body: Json) -> Json:
+        """Let a venue do what only it does to its customers: ``venue``, ``action``, and what the action takes."""
+        venues = self._sites[body["venue"]].venues
+        chosen = list(venues.values()) if body.get("world") is None else [venues[body["world"]]]
+        commands = [getattr(venue, "command", None) for venue in chosen]
+        if not all(commands):
+            raise ValueError(f"{body['venue']} takes no commands")
+        answers = [command(body["action"], body) for command in commands if command is not None]
+        return {"answers": answers}
 
     def _disconnect(self, body: Json) -> Json:
         """Cut WebSocket connections, all or of one kind ("stream", "ws-api")."""

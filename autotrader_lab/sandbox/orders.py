@@ -135,9 +135,9 @@ class Refused(Exception):
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """A trading pair and its grid; prices, quantities and amounts in e8.
 
-    `multiplier` is what a price of 1 for a quantity of 1 is worth in `quote` (50 for some futures), `margin_rate` the part
-    of a position's value that a margin account must have (e8), `volatility` the standard deviation of a year's log
-    return in a made-up market; stops trigger on the last trade, or with `stops_by_quote` on the ask (buy) and bid
+    `multiplier` is what a price of 1 for a quantity of 1 is worth in `quote` (50 for some futures), `margin_rate` the
+    part of a position's value that a margin account must have (e8), `volatility` the standard deviation of a year's
+    log return in a made-up market; stops trigger on the last trade, or with `stops_by_quote` on the ask (buy) and bid
     (sell).
 
     Raises
