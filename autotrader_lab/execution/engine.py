@@ -22,6 +22,7 @@ from autotrader_lab.execution.oms.flatten import flatten
 from autotrader_lab.execution.oms.latency import LatencyLog
 from autotrader_lab.execution.oms.manager import OrderManager
 from autotrader_lab.execution.oms.settlement import Settlement
+from autotrader_lab.execution.outage import Outage
 from autotrader_lab.execution.recovery import (
     Past,
     doubt_what_may_have_left,
@@ -35,7 +36,7 @@ from autotrader_lab.execution.risk import RiskLimits
 from autotrader_lab.execution.tasks import Tasks
 from autotrader_lab.execution.trader import Trader
 from autotrader_lab.journal import Journal, records
-from autotrader_lab.model.clock import NS, Clock, SystemClock
+from autotrader_lab.model.clock import Clock, SystemClock
 from autotrader_lab.model.errors import AutoTraderError, GateClosed, StrategyError, TradingHalted, VenueUnavailable
 from autotrader_lab.model.market import Bar, MarketEvent, Quote
 from autotrader_lab.model.orders import Order
@@ -144,10 +145,10 @@ class ExecutionEngine:
         self.guard = Guard(self.trader.desk, self.clock)
         self.monitor = Monitor(self.trader, self.oms, self.guard, self.clock, self.dead_letters)
         self.failure: StrategyError | None = None
-        self._lost_ns: int | None = None
         self._latest = Conflator()
         self._wake = asyncio.Event()
         self._tasks = Tasks(self.clock, self._task_failed)
+        self.outage = Outage(self.guard, self.monitor, self.clock, self._tasks)
         self._sends: set[asyncio.Task[Any]] = set()
         self._running = False
         self._connected = False
@@ -442,33 +443,22 @@ class ExecutionEngine:
 
     def _connection_changed(self, state: str, reason: str) -> None:
         if state == "lost":
-            self.alert("warning", "CONNECTION_LOST", reason)
-            self.guard.hold_back("connection", "connection lost")
-            if self._lost_ns is None:
-                self._lost_ns = self.clock.monotonic_ns()
+            self.outage.on_lost(reason)
         elif state == "restored" and self._running:
-            self.alert("info", "CONNECTION_RESTORED", reason)
-            self._tasks.own(self._back_again(), "reconcile after reconnect")
-
-    async def _back_again(self) -> None:
-        """Reconcile after a reconnect; the outage lasts until that is done."""
-        outcome = await self.monitor.reconcile("reconnect", self._outage_s)
-        if outcome.ok:
-            self._lost_ns = None
-
-    def _outage_s(self) -> float | None:
-        return None if self._lost_ns is None else (self.clock.monotonic_ns() - self._lost_ns) / NS
+            self.outage.on_restored(reason)
 
     def _task_failed(self, name: str, error: BaseException) -> None:
         self.alert("critical", "TASK_FAILED", f"{name}: {error!r}")
 
     def _asking(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Coroutine[Any, Any, None]]:
-        """`work` on a timer: a venue that does not answer is worth an alert, not the end of the timer."""
+        """`work` on a timer: whatever goes wrong is worth an alert, never the end of looking after the books."""
 
         async def asking() -> None:
             try:
                 await work()
             except ASKING_FAILED as error:
-                self.alert("warning", "NO_ANSWER", str(error))
+                self.alert("warning", "NO_ANSWER", f"{type(error).__name__}: {error}")
+            except Exception as error:  # noqa: BLE001 - see above
+                self.alert("critical", "TASK_FAILED", f"{work.__name__}: {error!r}")
 
         return asking

@@ -14,7 +14,7 @@ from autotrader_lab.execution.resiliency import DeadLetters
 from autotrader_lab.execution.trader import Trader
 from autotrader_lab.journal import records
 from autotrader_lab.model.clock import NS, Clock, to_ns
-from autotrader_lab.model.errors import NotConnected, OutcomeUnknown, VenueUnavailable
+from autotrader_lab.model.errors import VenueError
 from autotrader_lab.model.instruments import exact
 from autotrader_lab.model.orders import OrderStatus
 
@@ -23,8 +23,8 @@ __all__ = ["ASKING_FAILED", "BASELINE", "Monitor"]
 BASELINE = "baseline"
 """Name of the checkpoint that says what the account held, and was worth, when the stage began."""
 
-ASKING_FAILED = (VenueUnavailable, NotConnected, OutcomeUnknown)
-"""What a question to a venue may end in; it may be asked again."""
+ASKING_FAILED = VenueError
+"""What a question to a venue may end in: no answer, or none that helps. It may be asked again."""
 
 _FILLS_MARGIN_NS = 60 * NS  # an execution may be stamped by a venue clock behind ours
 
@@ -44,6 +44,10 @@ class Monitor:
     ----------
     reconciled : Reconciliation or None
         The newest comparison.
+    answered : bool
+        Whether the venue answered everything it asked.
+    is_connected : bool
+        Whether the venue's reports reach us; while they do not, no comparison lets entries pass again.
     baseline : dict of str to Decimal
         What the account held beyond our own book when the stage began, units; not ours to touch.
     foreign : list of str
@@ -65,6 +69,8 @@ class Monitor:
         self._clock = clock
         self._dead_letters = dead_letters
         self.reconciled: records.Reconciliation | None = None
+        self.answered = True
+        self.is_connected = True
         self.baseline: dict[str, Decimal] = {}
         self.foreign: list[str] = []
 
@@ -98,6 +104,7 @@ class Monitor:
         """
         fills_before = len(self._trader.book.fills)
         open_before = self._oms.get_open_orders()
+        answered = True
         try:
             for order in open_before:
                 if order.order_id or self._adapter.capabilities.client_order_ids:
@@ -108,6 +115,7 @@ class Monitor:
                 differences = await self._compare()
         except ASKING_FAILED as error:
             differences = [Difference("no_answer", self._adapter.venue, "-", str(error), blocking=True)]
+            answered = False
         outcome = records.Reconciliation(
             ok=not any(difference.blocking for difference in differences),
             differences=[str(difference) for difference in differences],
@@ -117,9 +125,10 @@ class Monitor:
             outage_s=outage_s() if outage_s is not None else None,
         )
         self._append(records.RECONCILIATION, outcome)
-        self.reconciled = outcome
+        self.reconciled, self.answered = outcome, answered
         if outcome.ok:
-            self._guard.release("connection")
+            if self.is_connected:
+                self._guard.release("connection")
             self._guard.release("reconciliation")
         else:
             drift = any(difference.kind == "position_drift" for difference in differences)

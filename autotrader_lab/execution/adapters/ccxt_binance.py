@@ -44,6 +44,7 @@ CODES: dict[str, Meaning] = {
     "-1006": Meaning.DOUBT,
     "-1007": Meaning.DOUBT,
     "-1008": Meaning.DOUBT,
+    "-1016": Meaning.DOUBT,
     "-1002": Meaning.AUTHENTICATION,
     "-1022": Meaning.AUTHENTICATION,
     "-2008": Meaning.AUTHENTICATION,
