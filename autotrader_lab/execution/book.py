@@ -58,6 +58,7 @@ class OrderBook:
         self.open: dict[str, Order] = {}
         self.positions = Positions(self.instruments)
         self.fills: list[Fill] = []
+        self.booked: list[Booked] = []
         self.marks: dict[str, float] = {}
         self.mark_times_ns: dict[str, int] = {}
         self.bid_ask: dict[str, tuple[float, float]] = {}
@@ -142,6 +143,7 @@ class OrderBook:
         if booked is None:
             return None
         self.fills.append(fill)
+        self.booked.append(booked)
         instrument = self.positions[order.symbol].instrument
         notional = instrument.notional(fill.quantity, fill.price)
         self.turnover += notional

@@ -98,21 +98,21 @@ def restore_day(past: Past, trader: Trader, clock: Clock) -> None:
 
 
 def tell_strategy(past: Past, trader: Trader) -> None:
-    """Feed the strategy every execution of the past, as it was told of them then.
+    """Feed the strategy every execution so far, those found missing at the restart included.
 
     Raises
     ------
     StrategyError
         If it raises.
     """
-    books = past.books
-    decisions = {key: ExecutionDecision(**structs.asdict(told)) for key, told in books.decisions.items()}
-    for fill, booked in zip(books.fills, books.booked, strict=True):
-        order = books.orders.get(fill.client_order_id)
+    book = trader.book
+    decisions = {key: ExecutionDecision(**structs.asdict(told)) for key, told in past.books.decisions.items()}
+    for fill, booked in zip(book.fills, book.booked, strict=True):
+        order = book.find(fill.client_order_id) or book.find(fill.order_id)
         decision = decisions.get(order.decision_id) if order is not None else None
         if decision is not None:
             trader.tell_execution(decision, fill, booked)
-    for order in books.orders.values():
+    for order in book.orders.values():
         decision = decisions.get(order.decision_id)
         if decision is not None:
             trader.remember(decision)  # a fill that comes late still finds the decision that caused it
