@@ -13,6 +13,7 @@ import ipaddress
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -154,6 +155,13 @@ class _Wire:
     budget: Budget | None = None
     used_weight_header = ""
 
+    def client(self, url: str) -> Any:
+        """A socket's client, whose reader survives whatever is sent to it."""
+        found = super().client(url)  # type: ignore[misc]
+        if "handle_message" not in vars(found):
+            found.handle_message = partial(_read, found, found.handle_message)
+        return found
+
     def handle_message(self, client: Any, message: Any) -> None:
         if self.tap is None or not self.tap(message):
             super().handle_message(client, message)  # type: ignore[misc]
@@ -192,6 +200,17 @@ class _Wire:
         error.retry_after_s = wait_s
         if wait_s is not None and code in (418, 429, -1003) and self.budget is not None:
             self.budget.block(wait_s)
+
+
+def _read(client: Any, handle: Callable[[Any], None], message: Any) -> None:
+    """Let ccxt read a message; one that cannot be read ends the connection.
+
+    Left to itself ccxt's reader ends there without a word: the socket stays open, and we are deaf.
+    """
+    try:
+        handle(message)
+    except Exception as error:  # noqa: BLE001 - whatever it was, the stream is opened anew and its gap closed
+        client.on_error(ConnectionError(f"a message that cannot be read: {type(error).__name__}: {error}"))
 
 
 def _header(headers: Any, name: str) -> str | None:
