@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter, Capabilities
@@ -370,7 +371,7 @@ class Bench:
         """The venue's view of every order is what was told, and the position moved by the fills."""
         for shadow in self.shadows.values():
             if shadow.order_id and shadow.status is not OrderStatus.REJECTED:
-                await self.until(lambda shadow=shadow: self._agrees(shadow), f"agreement about {shadow}")
+                await self.until(partial(self._agrees, shadow), f"agreement about {shadow}")
         if self._held_at_start is not None:
             await self.until(self._position_agrees, "a position that moved by the fills that were told")
 

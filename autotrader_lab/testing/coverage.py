@@ -62,8 +62,8 @@ def adapter_classes(package: ModuleType) -> set[type[BaseBrokerAdapter]]:
     found: set[type[BaseBrokerAdapter]] = set()
     for module in _modules(package):
         for _, each in inspect.getmembers(module, inspect.isclass):
-            is_ours = issubclass(each, BaseBrokerAdapter) and each.__module__.startswith(package.__name__)
-            if is_ours and not inspect.isabstract(each) and not each.__name__.startswith("_"):
+            is_public = each.__module__.startswith(package.__name__) and not each.__name__.startswith("_")
+            if is_public and issubclass(each, BaseBrokerAdapter) and not inspect.isabstract(each):
                 found.add(each)
     return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import TypeVar
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter, Capabilities
@@ -18,7 +19,6 @@ from autotrader_lab.model.clock import Clock, to_ns
 from autotrader_lab.model.errors import (
     NotConnected,
     OrderError,
-    OrderNotFound,
     OrderRefused,
     OutcomeUnknown,
     RateLimited,
@@ -31,6 +31,7 @@ from autotrader_lab.testing.harness import Fault, Request
 __all__ = ["Line", "UnreliableAdapter"]
 
 T = TypeVar("T")
+_S = OrderStatus
 
 _LOST: dict[Fault, str] = {
     Fault.LOSE_REQUEST: "connection reset",
@@ -117,14 +118,14 @@ class Line:
         if fault is Fault.RATE_LIMIT:
             self.blocked_until_ns = now_ns + round(self.retry_after_s * 1e9)
             raise RateLimited(f"{what}: too many requests", self.retry_after_s)
-        lost = OutcomeUnknown if kind == "submit" else VenueUnavailable
+        if fault is None:
+            return await call()
         if fault is not Fault.LOSE_REQUEST:
-            answer = await call()
-            if fault is None:
-                return answer
+            await call()
         if fault is Fault.SILENCE:
             await self.clock.sleep(timeout_s)
-        raise lost(f"{what}: {_LOST[fault or Fault.LOSE_REQUEST]}")
+        lost = OutcomeUnknown if kind == "submit" else VenueUnavailable
+        raise lost(f"{what}: {_LOST[fault]}")
 
 
 class UnreliableAdapter(BaseBrokerAdapter):
@@ -203,16 +204,19 @@ class UnreliableAdapter(BaseBrokerAdapter):
     async def _resync(self) -> None:
         """Bring every order that may still change, and every execution missed, up to the venue."""
         for view in list(self.orders.values()):
-            theirs = await self._ask(
-                "query", "resync", lambda v=view: self.remote.find_order(v.client_order_id, v.symbol)
-            )
-            if theirs is None:
-                continue
-            fills = await self._ask("query", "resync", lambda v=view: self.remote.get_fills(v.symbol, self._since_ns))
-            reports, _ = catch_up(view, theirs, fills, self.line.clock.now_ns())
-            for report in reports:
-                if not isinstance(report, Accepted) or view.status in (OrderStatus.PENDING, OrderStatus.UNKNOWN):
-                    self._tell(report)
+            await self._learn(view, await self._ask("query", "resync", partial(self._find, view)))
+
+    async def _find(self, view: Order) -> Order | None:
+        return await self.remote.find_order(view.client_order_id, view.symbol)
+
+    async def _learn(self, view: Order, theirs: Order | None) -> None:
+        """Report what the venue says of an order beyond what we know; nothing if it has none."""
+        if theirs is None:
+            return
+        fills = await self._ask("query", "fills", lambda: self.remote.get_fills(view.symbol, self._since_ns))
+        reports, _ = catch_up(view, theirs, fills, self.line.clock.now_ns())
+        for report in reports:
+            self._tell(report)
 
     def on_event(self, report: Report) -> None:
         """An event of the venue arrived."""
@@ -221,7 +225,7 @@ class UnreliableAdapter(BaseBrokerAdapter):
 
     def _tell(self, report: Report) -> None:
         view = self.orders[report.client_order_id]
-        if isinstance(report, Accepted) and view.submitted_at is not None and view.order_id == report.order_id:
+        if isinstance(report, Accepted) and view.order_id == report.order_id and view.status is not _S.UNKNOWN:
             return
         if not isinstance(report, Filled) and view.status is OrderStatus.REJECTED:
             return
@@ -282,14 +286,8 @@ class UnreliableAdapter(BaseBrokerAdapter):
             return True
         gone = await self._ask("cancel", f"cancel of {order_id}", lambda: self.remote.cancel_order(order_id))
         if view is not None and view.is_open and self._is_live:
-            await self._learn(view)
+            await self._learn(view, await self._ask("query", "cancel", partial(self._find, view)))
         return gone
-
-    async def _learn(self, view: Order) -> None:
-        theirs = await self._ask("query", "cancel", lambda: self.remote.get_order_status(view.client_order_id))
-        fills = await self._ask("query", "cancel", lambda: self.remote.get_fills(view.symbol, self._since_ns))
-        for report in catch_up(view, theirs, fills, self.line.clock.now_ns())[0]:
-            self._tell(report)
 
     async def cancel_all(self, symbol: str | None = None) -> int:
         return await self._ask("cancel", "cancel of all", lambda: self.remote.cancel_all(symbol))

@@ -43,6 +43,7 @@ class Fault(Enum):
     VENUE_CANCEL = "cancel an order of ours by itself"
     FOREIGN = "take an order on the same account from somebody else"
     RESTART = "let a second process open the same account"
+    TIME = "let the venue's own time pass"
 
 
 REQUEST_FAULTS = (Fault.LOSE_REQUEST, Fault.LOSE_ANSWER, Fault.SILENCE, Fault.SERVER_ERROR, Fault.RUBBISH)
@@ -95,7 +96,7 @@ class VenueControl(ABC):
         """
         raise self._undeclared(fault)
 
-    async def calm(self) -> None:
+    async def calm(self) -> None:  # noqa: B027 - a venue without faults has nothing to end
         """Nothing goes wrong from now on, and what was held back is told."""
 
     async def cancel(self, client_order_id: str) -> None:
@@ -105,6 +106,10 @@ class VenueControl(ABC):
     async def foreign_order(self, side: OrderSide, quantity: float, price: float) -> str:
         """Somebody else rests a limit order on the same account; returns the venue's id. :attr:`Fault.FOREIGN`."""
         raise self._undeclared(Fault.FOREIGN)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let so much of the venue's time pass without a word from us. :attr:`Fault.TIME`."""
+        raise self._undeclared(Fault.TIME)
 
     def successor(self) -> BaseBrokerAdapter:
         """A new adapter, not connected, of a later process on the same account. :attr:`Fault.RESTART`."""

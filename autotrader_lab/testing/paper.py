@@ -5,8 +5,10 @@ They are also the shortest examples of a control.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import ClassVar
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.adapters.paper import PaperTradingAdapter
@@ -47,8 +49,9 @@ class PaperControl(VenueControl):
         Where the market starts, quote currency.
     """
 
-    faults = frozenset({Fault.PARTIAL})
-    cannot = {fault: _NO_WIRE for fault in Fault if fault is not Fault.PARTIAL} | {
+    faults: ClassVar[frozenset[Fault]] = frozenset({Fault.PARTIAL, Fault.TIME})
+    cannot: ClassVar[Mapping[Fault, str]] = {
+        **dict.fromkeys(set(Fault) - {Fault.PARTIAL, Fault.TIME}, _NO_WIRE),
         Fault.VENUE_CANCEL: "paper cancels nothing by itself but what the adapter told it to",
         Fault.FOREIGN: "nobody else has this account",
         Fault.RESTART: "the account is gone with its process; PaperTradingAdapter.restore rebuilds it",
@@ -77,6 +80,12 @@ class PaperControl(VenueControl):
     async def taken(self) -> list[str]:
         return [name for name, order in self.remote.orders.items() if order.submitted_at is not None]
 
+    async def pass_time(self, seconds: float) -> None:
+        clock = self.remote.clock
+        assert isinstance(clock, SimulatedClock), "time passes on a simulated clock only"
+        await clock.advance(seconds)
+        self.remote.set_price(self._instrument.symbol, self._price)
+
     async def close(self) -> None:
         """Nothing is open."""
 
@@ -90,8 +99,8 @@ class LineControl(PaperControl):
     line : Line
     """
 
-    faults = frozenset(Fault) - {Fault.BAD_EVENT}
-    cannot = {Fault.BAD_EVENT: "the line carries values, not messages that could be spoiled"}
+    faults: ClassVar[frozenset[Fault]] = frozenset(Fault) - {Fault.BAD_EVENT}
+    cannot: ClassVar[Mapping[Fault, str]] = {Fault.BAD_EVENT: "it carries values, not messages that could be spoiled"}
 
     def __init__(self, venue: PaperTradingAdapter, line: Line) -> None:
         super().__init__(venue)

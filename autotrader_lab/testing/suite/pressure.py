@@ -65,21 +65,21 @@ class Pressure:
         )
         await bench.venue.provoke(Fault.DOWN)
         for _ in range(3):
-            assert manager.breaker.state is BreakerState.CLOSED
+            assert _state(manager) is BreakerState.CLOSED
             with pytest.raises((VenueUnavailable, OutcomeUnknown)):
                 await bench.call(manager.submit_order_with_retry(bench.order()))
-        assert manager.breaker.state is BreakerState.OPEN
+        assert _state(manager) is BreakerState.OPEN
         await bench.venue.calm()
         held_back = bench.order()
         with pytest.raises(VenueUnavailable, match="circuit breaker open"):
             await bench.call(manager.submit_order_with_retry(held_back))
         assert held_back.client_order_id not in await bench.venue.taken(), "an open breaker asks nobody"
         await stepped.advance(10.1)
-        assert manager.breaker.state is BreakerState.HALF_OPEN
+        assert _state(manager) is BreakerState.HALF_OPEN
         order = bench.order()
         bench.shadows[order.client_order_id] = order.copy()
         await bench.call(manager.submit_order_with_retry(order))
-        assert manager.breaker.state is BreakerState.CLOSED
+        assert _state(manager) is BreakerState.CLOSED
         await bench.reaches(order, OrderStatus.SUBMITTED)
 
     @conforms()
@@ -94,3 +94,7 @@ class Pressure:
                 raise answer
             await bench.reaches(order, OrderStatus.SUBMITTED)
         assert len(await bench.venue.taken()) == len(bench.shadows)
+
+
+def _state(manager: ResiliencyManager) -> BreakerState:
+    return manager.breaker.state
