@@ -33,7 +33,7 @@ from autotrader_lab.model.errors import (
 )
 from autotrader_lab.model.instruments import Instruments
 
-__all__ = ["CcxtAccount"]
+__all__ = ["CcxtAccount", "secret"]
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class CcxtAccount(BaseBrokerAdapter):
         clock_sync_s: float = 300.0,
     ) -> None:
         self.testnet = testnet
-        self._key, self._secret = _secret(api_key), _secret(api_secret)
+        self._key, self._secret = secret(api_key), secret(api_secret)
         for name, value in (("api_key", self._key), ("api_secret", self._secret)):
             if not value.get_secret_value().strip():
                 raise ConfigError(f"{self.venue}: {name} is empty; give the key of the {self._world} world")
@@ -277,5 +277,6 @@ class CcxtAccount(BaseBrokerAdapter):
             raise translate(error, action, name, self.codes) from error
 
 
-def _secret(value: str | SecretStr) -> SecretStr:
+def secret(value: str | SecretStr) -> SecretStr:
+    """`value` wrapped, so that it shows nowhere."""
     return value if isinstance(value, SecretStr) else SecretStr(value or "")

@@ -228,6 +228,9 @@ class CcxtBooks(CcxtAccount):
                 log.warning("%s: %s was %s and is now said to be rejected", self.venue, view, view.status.value)
                 return
         elif view.status is OrderStatus.REJECTED:
+            if isinstance(report, Accepted):
+                # The answer to an order that was taken and thrown out at once may come after the news of its end.
+                return
             log.warning("%s: %s was rejected and is now said to be %s", self.venue, view, type(report).__name__)
             return
         self._report(report)
@@ -267,8 +270,8 @@ class CcxtBooks(CcxtAccount):
         since_ns = self._fills_from_ns.get(symbol, self._connected_ns) - _OVERLAP_NS
         name = f"fills of {symbol}"
         for fill in await self._ask("query", name, lambda: self._trades(symbol, since_ms=since_ns // 1_000_000)):
-            owner = self._client_ids.get((symbol, fill.order_id))
-            if owner is not None:
+            owner = self._client_ids.get((symbol, fill.order_id), fill.client_order_id)
+            if owner in self.orders:
                 fill.client_order_id = owner
                 self._tell(Filled(owner, to_ns(fill.timestamp), fill))
         self._fills_from_ns[symbol] = max(asked_ns, self._fills_from_ns.get(symbol, 0))

@@ -49,6 +49,8 @@ class Update(msgspec.Struct, frozen=True):
         The order's total, units, and its limit, quote currency; for AMENDED.
     fill : Fill or None
         The execution, where there was one.
+    reason, code : str
+        Why it ended, in the venue's words, and the venue's code where it has one.
     """
 
     kind: UpdateKind
@@ -60,6 +62,7 @@ class Update(msgspec.Struct, frozen=True):
     price: Decimal | None = None
     fill: Fill | None = None
     reason: str = ""
+    code: str = ""
 
 
 def to_report(update: Update, client_order_id: str) -> Report:
@@ -79,4 +82,4 @@ def to_report(update: Update, client_order_id: str) -> Report:
         quantity = None if update.quantity is None else float(update.quantity)
         price = None if update.price is None else float(update.price)
         return Amended(client_order_id, at_ns, quantity=quantity, price=price, order_id=update.order_id)
-    return Rejected(client_order_id, at_ns, update.reason, update.reason or "REFUSED")
+    return Rejected(client_order_id, at_ns, update.reason, update.code or update.reason or "REFUSED")
