@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from autotrader_lab.host.runs import RunFolder, list_sessions
-from autotrader_lab.lab import Lab
+from autotrader_lab.lab import Lab, present
 from autotrader_lab.model.errors import (
     ConfigError,
     DataError,
@@ -204,7 +204,8 @@ def test_bad_settings_are_named(settings, message):
         Lab(Flip(), **settings)
 
 
-def test_an_idle_lab_shows_itself_without_a_host():
+def test_an_idle_lab_shows_itself_without_a_host(monkeypatch):
+    monkeypatch.setattr(present, "_displays", [])  # as where no widgets are installed
     lab = lab_on_history()
     assert "IDLE" in repr(lab)
     bundle = lab._repr_mimebundle_()
