@@ -385,7 +385,7 @@ def decode_push(raw: Payload, symbol: str) -> list[Update]:
     DataError
         If it cannot be understood: the order has to be asked for.
     """
-    if raw.get("state") not in _STATUS:
+    if not raw.get("ordId") or raw.get("state") not in _STATUS:
         raise DataError(f"{VENUE}: order {raw.get('ordId')} is in the unknown state {raw.get('state')!r}")
     order_id, names, at_ns = str(raw["ordId"]), _names(raw), _ns(raw, "uTime", "cTime")
     updates: list[Update] = []
@@ -481,7 +481,7 @@ def decode_algo(raw: Any, symbol: str) -> Order:
 
 def decode_algo_push(raw: Payload, symbol: str) -> list[Update]:
     """A row of the channel ``orders-algo``. The order a stop leads to tells its own story on ``orders``."""
-    if raw.get("state") not in _ALGO_STATUS:
+    if not raw.get("algoId") or raw.get("state") not in _ALGO_STATUS:
         raise DataError(f"{VENUE}: algo order {raw.get('algoId')} is in the unknown state {raw.get('state')!r}")
     status, at_ns = _ALGO_STATUS[raw["state"]], _ns(raw, "uTime", "triggerTime", "cTime")
     kind = _KINDS.get(status, UpdateKind.ACCEPTED)
