@@ -144,6 +144,8 @@ class ExecutionEngine:
         adapter.subscribe_connection(self._connection_changed)
         self.guard = Guard(self.trader.desk, self.clock)
         self.monitor = Monitor(self.trader, self.oms, self.guard, self.clock, self.dead_letters)
+        if self.resiliency is not None:
+            self.resiliency.breaker.subscribe(self._breaker_changed)
         self.failure: StrategyError | None = None
         self._latest = Conflator()
         self._wake = asyncio.Event()
@@ -216,6 +218,8 @@ class ExecutionEngine:
             await self._open_feed(self.feed)
         self._tasks.own(self._loop(), "engine loop")
         self._tasks.repeat(0.5, self._asking(self.monitor.settle_doubt), "doubt")
+        if self.resiliency is not None:
+            self._tasks.repeat(0.5, self._asking(self.resiliency.probe), "probe")
         self._tasks.repeat(self.equity_every_s, self.monitor.mark_equity, "equity")
         self._tasks.repeat(self.reconcile_every_s, self._asking(self.monitor.on_timer), "reconcile")
         if "bars" in self.trader.hears:
@@ -446,6 +450,17 @@ class ExecutionEngine:
             self.outage.on_lost(reason)
         elif state == "restored" and self._running:
             self.outage.on_restored(reason)
+
+    def _breaker_changed(self, is_open: bool) -> None:
+        """Entries wait at the gate while the breaker is open, instead of dying one by one of it."""
+        if is_open:
+            self.alert(
+                "warning", "BREAKER_OPEN", "the way to the venue failed again and again; entries wait, exits pass"
+            )
+            self.guard.hold_back("breaker", "circuit breaker open")
+        else:
+            self.alert("info", "BREAKER_CLOSED", "the venue answers again")
+            self.guard.release("breaker")
 
     def _task_failed(self, name: str, error: BaseException) -> None:
         self.alert("critical", "TASK_FAILED", f"{name}: {error!r}")

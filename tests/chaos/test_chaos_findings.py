@@ -16,6 +16,8 @@ from autotrader_lab.execution.market_data import LocalFeed
 from autotrader_lab.journal import MemoryJournal, records
 from autotrader_lab.model.clock import SimulatedClock
 from autotrader_lab.model.errors import OutcomeUnknown, VenueError, VenueUnavailable
+from autotrader_lab.model.market import Quote
+from autotrader_lab.model.orders import Order, OrderSide, OrderStatus, OrderType
 from autotrader_lab.strategy.contract import Strategy
 
 SYMBOL = "BTC/USDT"
@@ -25,10 +27,22 @@ class Moody(PaperTradingAdapter):
     """A paper venue that answers the next so many questions for positions with an error."""
 
     mood: list[Exception]
+    sends: list[Exception]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.mood = []
+        self.sends = []
+
+    async def submit_order(self, order: Order) -> Order:
+        if self.sends:
+            raise self.sends.pop(0)
+        return await super().submit_order(order)
+
+    async def get_account_balance(self) -> dict[str, float]:
+        if self.mood:
+            raise self.mood.pop(0)
+        return await super().get_account_balance()
 
     async def get_positions(self) -> dict[str, float]:
         if self.mood:
@@ -102,3 +116,57 @@ def test_a_broken_servers_word_is_no_refusal_whatever_class_the_client_library_h
     error.http_status = 503
     assert isinstance(translate(error, "submit", "an order"), OutcomeUnknown)
     assert isinstance(translate(error, "query", "a question"), VenueUnavailable)
+
+
+async def buy(engine: ExecutionEngine, clock: SimulatedClock) -> Order:
+    assert isinstance(engine.feed, LocalFeed)
+    engine.feed.push(Quote(SYMBOL, clock.now_ns(), 50_000, 50_010, 5.0, 5.0))
+    await clock.advance(0.2)
+    sending = asyncio.ensure_future(engine.oms.submit_order(SYMBOL, OrderSide.BUY, 0.01, OrderType.MARKET))
+    while not sending.done():
+        await clock.advance(0.1)
+    return await sending
+
+
+async def test_an_open_breaker_denies_at_the_gate_and_a_question_not_an_order_closes_it() -> None:
+    settings = {"circuit_breaker_threshold": 2, "breaker_rest_s": 5.0, "max_retries": 1}
+    async with engine_on_moody(resiliency=settings) as (engine, adapter, clock):
+        adapter.sends = [VenueUnavailable("down"), VenueUnavailable("down")]
+        for _ in range(2):
+            assert (await buy(engine, clock)).status is OrderStatus.REJECTED
+        held_back = await buy(engine, clock)
+        assert held_back.status is OrderStatus.DENIED
+        assert len(engine.dead_letters) == 2, "what was never let through is no dead letter"
+        adapter.mood = [VenueUnavailable("still down")]
+        await clock.advance(6)
+        assert engine.guard.state is TradingState.REDUCING, "the first question went unanswered"
+        await clock.advance(6)
+        assert engine.guard.state is TradingState.ACTIVE
+        assert (await buy(engine, clock)).status is not OrderStatus.DENIED
+
+
+async def test_absent_and_held_back_for_a_moment_it_stays_in_doubt_and_goes_again_when_it_may() -> None:
+    settings = {"settle_s": 0.5, "fresh_s": 10.0}
+    async with engine_on_moody(oms=settings) as (engine, adapter, clock):
+        adapter.sends = [OutcomeUnknown("cut")]
+        order = await buy(engine, clock)
+        assert order.status is OrderStatus.UNKNOWN
+        adapter._connection("lost", "test")
+        await clock.advance(3)
+        assert order.status is OrderStatus.UNKNOWN
+        adapter._connection("restored", "test")
+        await clock.advance(3)
+        assert order.status is OrderStatus.FILLED
+        assert len(engine.oms.fills) == 1
+
+
+async def test_absent_and_held_back_until_it_is_stale_it_is_given_up() -> None:
+    settings = {"settle_s": 0.5, "fresh_s": 4.0}
+    async with engine_on_moody(oms=settings) as (engine, adapter, clock):
+        adapter.sends = [OutcomeUnknown("cut")]
+        order = await buy(engine, clock)
+        adapter._connection("lost", "test")
+        await clock.advance(6)
+        assert order.status is OrderStatus.REJECTED
+        assert "stale" in order.reason
+        assert len(engine.dead_letters) == 1

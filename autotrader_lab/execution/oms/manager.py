@@ -28,6 +28,7 @@ from autotrader_lab.model.orders import (
     Accepted,
     Amended,
     Cancelled,
+    Denied,
     Fill,
     Filled,
     InDoubt,
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 __all__ = ["OrderManager"]
 
 Submit = Callable[[Order], Awaitable[Order]]
+_PASSING = frozenset({"REDUCING_ONLY", "STALE_MARKET_DATA", "CLOCK_SKEW"})
+"""Denials that may be over in a moment: a line is lost, prices are late, a clock is measured anew."""
+
 _FILLS_MARGIN_NS = 5 * NS  # venues stamp fills with their own clock
 
 
@@ -101,6 +105,7 @@ class OrderManager:
         self._submit: Submit = submit if submit is not None else adapter.submit_order
         self._latency = latency
         self._seen_absent_ns: dict[str, int] = {}
+        self._deciding: dict[str, asyncio.Lock] = {}
         if adapter.capabilities.reports:
             adapter.subscribe_reports(self.take)
         else:
@@ -198,8 +203,9 @@ class OrderManager:
 
     async def send_again(self, order: Order) -> Order:
         """Put an order in doubt on the wire again, under the same client id; only after the venue said it has none."""
-        if not self._still_allowed(order, self.clock.now_ns()):
-            raise OrderError(f"order {order.client_order_id}: the risk gate does not let it go again")
+        denied = self._judge_again(order, self.clock.now_ns())
+        if denied is not None:
+            raise OrderError(f"order {order.client_order_id}: the risk gate does not let it go again: {denied}")
         await self._transmit(order)
         return order
 
@@ -406,42 +412,55 @@ class OrderManager:
         """
         if order.status is not OrderStatus.UNKNOWN or not self.adapter.capabilities.client_order_ids:
             return order.status
+        async with self.deciding(order):
+            if order.status is OrderStatus.UNKNOWN:
+                await self._resolve(order)
+        return order.status
+
+    def deciding(self, order: Order) -> asyncio.Lock:
+        """Held from asking about an order in doubt to acting on the answer: two at once could send it twice."""
+        return self._deciding.setdefault(order.client_order_id, asyncio.Lock())
+
+    async def _resolve(self, order: Order) -> None:
         try:
             found = await self.learn(order)
         except (VenueUnavailable, NotConnected, OutcomeUnknown):
-            return order.status
+            return
         if found:
             self._seen_absent_ns.pop(order.client_order_id, None)
-            return order.status
+            return
         now_ns = self.clock.now_ns()
         sent_ns = to_ns(order.updated_at or order.created_at or self.clock.now())
         seen_before = order.client_order_id in self._seen_absent_ns
         self._seen_absent_ns[order.client_order_id] = now_ns
         if not seen_before or now_ns - sent_ns < self.settle_s * NS:
-            return order.status
-        del self._seen_absent_ns[order.client_order_id]
+            return
         await self._resend_or_give_up(order, now_ns)
-        return order.status
 
     async def _resend_or_give_up(self, order: Order, now_ns: int) -> None:
         age_s = (now_ns - to_ns(order.created_at)) / NS if order.created_at else float("inf")
+        denied = self._judge_again(order, now_ns)
         if age_s > self.fresh_s:
             reason = f"the venue never got it, and {age_s:.1f} s after the decision it is stale"
-        elif not self._still_allowed(order, now_ns):
-            reason = "the venue never got it, and the risk gate does not let it go again"
-        else:
+        elif denied is None:
+            del self._seen_absent_ns[order.client_order_id]
             await self._transmit(order)
             return
+        elif denied.code in _PASSING:
+            return  # it stays in doubt, and is asked about again, until it may go or is stale
+        else:
+            reason = f"the venue never got it, and the risk gate does not let it go again: {denied}"
+        del self._seen_absent_ns[order.client_order_id]
         self._on_report(Rejected(order.client_order_id, now_ns, reason, "NEVER_ARRIVED"))
         for callback in self.on_undelivered:
             callback(order, reason)
 
-    def _still_allowed(self, order: Order, now_ns: int) -> bool:
+    def _judge_again(self, order: Order, now_ns: int) -> Denied | None:
         again = order.copy()
         again.decision_id = ""  # it is the same decision, once
         self.book.open.pop(order.client_order_id)  # it reserves already: do not count it against itself
         try:
-            return self.desk.gate.check(again, now_ns) is None
+            return self.desk.gate.check(again, now_ns)
         finally:
             self.book.open[order.client_order_id] = order
 

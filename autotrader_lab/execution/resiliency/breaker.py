@@ -6,6 +6,7 @@ breaker never blocks cancels, queries or exits: those do not ask it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 
 from autotrader_lab.model.clock import NS, Clock
@@ -40,6 +41,11 @@ class CircuitBreaker:
         self.failures = 0
         self._opened_ns: int | None = None
         self._trying = False
+        self._callbacks: list[Callable[[bool], None]] = []
+
+    def subscribe(self, callback: Callable[[bool], None]) -> None:
+        """Call `callback` with true when it opens, and with false when it closes again."""
+        self._callbacks.append(callback)
 
     @property
     def state(self) -> BreakerState:
@@ -59,13 +65,23 @@ class CircuitBreaker:
 
     def success(self) -> None:
         """The venue answered."""
+        was_open = self._opened_ns is not None
         self.failures = 0
         self._opened_ns = None
         self._trying = False
+        if was_open:
+            self._tell(False)
 
     def failure(self) -> None:
         """The way to the venue failed."""
         self.failures += 1
+        was_open = self._opened_ns is not None
         if self._trying or self.failures >= self.threshold:
             self._opened_ns = self._clock.now_ns()
         self._trying = False
+        if self._opened_ns is not None and not was_open:
+            self._tell(True)
+
+    def _tell(self, is_open: bool) -> None:
+        for callback in self._callbacks:
+            callback(is_open)

@@ -15,7 +15,7 @@ from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.resiliency.breaker import BreakerState, CircuitBreaker
 from autotrader_lab.execution.resiliency.dead_letters import DeadLetters
 from autotrader_lab.model.clock import Clock, SystemClock
-from autotrader_lab.model.errors import NotConnected, OutcomeUnknown, RateLimited, VenueUnavailable
+from autotrader_lab.model.errors import NotConnected, OutcomeUnknown, RateLimited, VenueError, VenueUnavailable
 from autotrader_lab.model.orders import Order, OrderStatus
 
 __all__ = ["ResiliencyManager"]
@@ -132,6 +132,20 @@ class ResiliencyManager:
                 self._counts["successes"] += 1
                 return answer
         raise VenueUnavailable("max_retries must be at least 1")
+
+    async def probe(self) -> None:
+        """Once the breaker has rested, ask the venue something harmless; its answer closes the breaker.
+
+        An engine calls this on a timer, so that no order has to be the one that finds out.
+        """
+        if self.breaker.state is not BreakerState.HALF_OPEN or not self.breaker.allows():
+            return
+        try:
+            await self.adapter.get_account_balance()
+        except VenueError:
+            self._failed()
+        else:
+            self.breaker.success()
 
     async def reconnect(self) -> bool:
         """Disconnect and connect again, with backoff, one at a time; true once connected."""
