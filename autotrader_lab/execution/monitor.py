@@ -16,7 +16,7 @@ from autotrader_lab.journal import records
 from autotrader_lab.model.clock import NS, Clock, to_ns
 from autotrader_lab.model.errors import VenueError
 from autotrader_lab.model.instruments import exact
-from autotrader_lab.model.orders import OrderStatus
+from autotrader_lab.model.orders import Order, OrderStatus
 
 __all__ = ["ASKING_FAILED", "BASELINE", "Monitor"]
 
@@ -106,9 +106,7 @@ class Monitor:
         open_before = self._oms.get_open_orders()
         answered = True
         try:
-            for order in open_before:
-                if order.order_id or self._adapter.capabilities.client_order_ids:
-                    await self._oms.learn(order)
+            await self._learn_what_changed(open_before)
             differences = await self._compare()
             if any(difference.blocking for difference in differences):
                 await self._clock.sleep(1.0)  # a fill may be on its way: look twice before crying
@@ -137,6 +135,23 @@ class Monitor:
             )
             self._guard.hold_back("reconciliation", "our books and the venue's do not agree")
         return outcome
+
+    async def _learn_what_changed(self, ours: list[Order]) -> None:
+        """Ask about each of our open orders, but for those the venue lists as working just as we have them."""
+        capabilities = self._adapter.capabilities
+        listed: dict[str, Order] = {}
+        if capabilities.open_orders and ours:
+            for symbol in sorted({order.symbol for order in ours}):
+                listed.update({theirs.order_id: theirs for theirs in await self._adapter.get_open_orders(symbol)})
+        for order in ours:
+            theirs = listed.get(order.order_id) if order.order_id else None
+            as_we_have_it = (
+                theirs is not None
+                and order.status in (OrderStatus.SUBMITTED, OrderStatus.PARTIAL_FILL)
+                and exact(theirs.filled_quantity) == exact(order.filled_quantity)
+            )
+            if not as_we_have_it and (order.order_id or capabilities.client_order_ids):
+                await self._oms.learn(order)
 
     async def _compare(self) -> list[Difference]:
         await self._adopt_missed_fills()
