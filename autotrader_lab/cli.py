@@ -1,4 +1,4 @@
-"""The command line: ``autotrader-lab lab | demo | sandbox | dashboard | status | kill``.
+"""The command line: ``autotrader-lab lab | demo | sandbox | dashboard | status | kill | settle | recover``.
 
 Everything heavy is imported inside its command, so that ``--help`` and, above all, ``kill`` come at once. What a user
 did wrong is one line on the error output and exit code 2, never a traceback.
@@ -187,6 +187,37 @@ def kill(
         raise typer.Exit(worst)
 
 
+@app.command()
+@_no_tracebacks_for_users
+def settle(
+    session: Annotated[str, typer.Argument(help="Its name.")],
+    order: Annotated[str | None, typer.Argument(help="Client order id; none: list what needs a person.")] = None,
+    action: Annotated[str | None, typer.Argument(help="query, adopt, resubmit or discard.")] = None,
+    venue_order_id: Annotated[str, typer.Option(help="For adopt: the order's id at the venue.")] = "",
+    why: Annotated[str, typer.Option(help="For discard: a word for the journal.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Orders in doubt and orders never delivered: list them, or decide about one.
+
+    query asks the venue again. adopt ties it to the venue's order you name. resubmit sends it anew, and discard gives
+    it up, both only after the venue said that it has none.
+    """
+    from autotrader_lab.cli_care import settle as press
+
+    press(_existing(session), order, action, venue_order_id=venue_order_id, why=why, as_json=as_json)
+
+
+def _existing(session: str) -> RunFolder:
+    from autotrader_lab.host.runs import RunFolder, list_sessions
+    from autotrader_lab.model.errors import HostError
+
+    folder = RunFolder.named(session)
+    if not folder.exists:
+        known = ", ".join(row.session for row in list_sessions()) or "none"
+        raise HostError(f"no session {session!r}; there are: {known}")
+    return folder
+
+
 def _to_kill(session: str | None, everything: bool) -> list[RunFolder]:
     from autotrader_lab.host.runs import RunFolder, list_sessions
     from autotrader_lab.model.errors import HostError
@@ -194,11 +225,7 @@ def _to_kill(session: str | None, everything: bool) -> list[RunFolder]:
     if session is not None and everything:
         raise HostError(f"both {session!r} and --all: name one session, or take all")
     if session is not None:
-        folder = RunFolder.named(session)
-        if not folder.exists:
-            known = ", ".join(row.session for row in list_sessions()) or "none"
-            raise HostError(f"no session {session!r}; there are: {known}")
-        return [folder]
+        return [_existing(session)]
     rows = list_sessions()
     if everything:
         chosen = [row for row in rows if row.alive or _state_of(RunFolder(Path(row.path)))["state"] == "failed"]

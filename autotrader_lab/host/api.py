@@ -75,7 +75,20 @@ class ControlledSession(Protocol):
         ...
 
 
-COMMANDS = ("start", "promote", "demote", "stop", "kill", "rearm", "arm", "drill", "detach", "resume", "shutdown")
+COMMANDS = (
+    "start",
+    "promote",
+    "demote",
+    "stop",
+    "kill",
+    "rearm",
+    "arm",
+    "drill",
+    "settle",
+    "detach",
+    "resume",
+    "shutdown",
+)
 
 
 def error_class(name: str) -> type[AutoTraderError]:

@@ -14,8 +14,9 @@ import structlog
 from autotrader_lab._version import __version__
 from autotrader_lab.host import gates
 from autotrader_lab.host.arming import ARMED_LIFE_S
+from autotrader_lab.host.care import Care
 from autotrader_lab.host.lease import POLICIES, Lease
-from autotrader_lab.host.machine import LEASE_LOST, NOT_ARMED, STAGES, StageMachine
+from autotrader_lab.host.machine import LEASE_LOST, NOT_ARMED, STAGES
 from autotrader_lab.host.running import EngineRun
 from autotrader_lab.host.runs import RunFolder, SessionInfo
 from autotrader_lab.host.snapshot import View
@@ -32,7 +33,7 @@ __all__ = ["Session"]
 _log = structlog.get_logger(__name__)
 
 
-class Session(StageMachine):
+class Session(Care):
     """What stands behind the control interface; see :class:`.machine.StageMachine` for its parameters."""
 
     def __init__(

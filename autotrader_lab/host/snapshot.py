@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from autotrader_lab.host.runs import SessionInfo
     from autotrader_lab.host.session import Session
 
-__all__ = ["StageBooks", "View", "offline_snapshot"]
+__all__ = ["StageBooks", "View", "attention", "offline_snapshot", "order_row"]
 
 STAGES = ("replay", "paper", "testnet", "live")
 ORDERS_SHOWN = 50
@@ -193,6 +193,7 @@ def offline_snapshot(info: SessionInfo, journal: Journal) -> dict[str, Any]:
     content = _content(info, books, past.stage)
     died = "the engine host has died; await lab.recover() starts a new one that continues" if past.running else ""
     return content | {
+        "attention": attention(books.of(past.stage), host_died=past.running),
         "state": "failed" if past.running else "halted" if past.halted else "stopped" if past.stage else "idle",
         "trading_state": "HALTED" if past.halted or past.running else content["trading_state"],
         "armed_until_ns": None,
@@ -221,7 +222,8 @@ def _content(info: SessionInfo, stage_books: StageBooks, stage: str) -> dict[str
         "sandbox": info.sandbox,
         "equity": _equity(books, stage_books.starting_equity.get(stage)),
         "positions": _positions(books),
-        "orders": [_order(order) for order in _newest(books.orders.values(), ORDERS_SHOWN)],
+        "orders": [order_row(order) for order in _newest(books.orders.values(), ORDERS_SHOWN)],
+        "attention": attention(books),
         "counters": _counters(books, stage_books.counters(stage)),
         "latency": _latency(books),
         "alerts": [
@@ -235,7 +237,8 @@ def _newest(orders: Iterable[Order], count: int) -> list[Order]:
     return list(reversed(list(orders)[-count:]))
 
 
-def _order(order: Order) -> dict[str, Any]:
+def order_row(order: Order) -> dict[str, Any]:
+    """One order as people see it."""
     moved = order.updated_at or order.created_at
     return {
         "client_order_id": order.client_order_id,
@@ -250,6 +253,42 @@ def _order(order: Order) -> dict[str, Any]:
         "status": order.status.value,
         "reason": order.reason,
         "updated_ms": to_ns(moved) // 1_000_000 if moved is not None else 0,
+    }
+
+
+def attention(books: Books, *, host_died: bool = False) -> list[dict[str, Any]]:
+    """Orders that a person may have to decide about: in doubt, or never delivered.
+
+    Parameters
+    ----------
+    books : Books
+    host_died : bool
+        Whether nobody works on them any more: then what was written down and not answered is in doubt too.
+    """
+    rows = []
+    for order in books.orders.values():
+        letter = books.dead_letters.get(order.client_order_id)
+        if letter is not None and letter.state == "dead":
+            rows.append(_attention_row(order, "dead_letter", letter.reason, letter.attempts))
+        elif order.status is OrderStatus.UNKNOWN:
+            rows.append(_attention_row(order, "unknown", order.reason, 1))
+        elif host_died and order.status is OrderStatus.PENDING:
+            rows.append(_attention_row(order, "unknown", "the host died while it was being sent", 1))
+    return rows
+
+
+def _attention_row(order: Order, status: str, reason: str, attempts: int) -> dict[str, Any]:
+    since = order.updated_at or order.created_at
+    return {
+        "client_order_id": order.client_order_id,
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "quantity": order.quantity,
+        "price": order.price if order.price is not None else order.stop_price,
+        "status": status,
+        "reason": reason,
+        "since_ms": to_ns(since) // 1_000_000 if since is not None else 0,
+        "attempts": attempts,
     }
 
 

@@ -1,4 +1,4 @@
-"""The routes: ``autotrader-lab/sessions``, ``autotrader-lab/<session>/status`` and POST ``…/kill|stop|start``.
+"""The routes: ``autotrader-lab/sessions``, ``autotrader-lab/<session>/status`` and POST ``…/kill|stop|start|settle``.
 
 Jupyter's own login, authorizer, origin check and XSRF token protect them, as they do its kernels. What is added here is
 the run folder's token, after the session's name was checked so that it can only name a folder of a session.
@@ -24,7 +24,7 @@ from autotrader_lab.model.errors import AutoTraderError, GateClosed, HostError, 
 
 __all__ = ["routes"]
 
-ACTIONS = ("kill", "stop", "start")
+ACTIONS = ("kill", "stop", "start", "settle")
 
 
 class _Handler(APIHandler):

@@ -21,7 +21,6 @@ import pandas as pd
 from autotrader_lab.execution.config import ExecutionConfig
 from autotrader_lab.execution.risk import RiskLimits
 from autotrader_lab.host import gates
-from autotrader_lab.host.arming import ARMED_LIFE_S, Challenge
 from autotrader_lab.host.runs import RunFolder, list_sessions
 from autotrader_lab.host.snapshot import offline_snapshot
 from autotrader_lab.host.spawn import spawn_host, wait_until_gone
@@ -30,6 +29,7 @@ from autotrader_lab.journal import Journal
 from autotrader_lab.lab import history, settings
 from autotrader_lab.lab.client import HostClient, install_wake_up
 from autotrader_lab.lab.present import Status, mimebundle
+from autotrader_lab.lab.safety import Safety
 from autotrader_lab.lab.tables import Tables
 from autotrader_lab.lab.waiting import Goal, wait_for
 from autotrader_lab.ladder import Check, Verdict
@@ -40,10 +40,8 @@ from autotrader_lab.strategy.contract import fingerprint
 
 __all__ = ["Lab"]
 
-KILL_ANSWER_S = 15.0
 
-
-class Lab(Tables):
+class Lab(Tables, Safety):
     """One session: a strategy and the ladder it climbs.
 
     Nothing is started and nothing is sent before :meth:`start`.
@@ -254,53 +252,6 @@ class Lab(Tables):
     async def stop(self, flatten: bool = False) -> Status:
         """End the stage: no new decisions, working orders cancelled, positions closed if asked."""
         return await self._command("stop", flatten=flatten)
-
-    async def kill(self, flatten: bool = False, reason: str = "asked for in the notebook") -> dict[str, Any]:
-        """Pull the kill switch; trading stays halted until :meth:`rearm`.
-
-        Returns
-        -------
-        dict
-            cancelled, remaining, positions, seconds, verified (whether the venue confirmed that nothing works).
-        """
-        client = self._connected()
-        try:
-            return await asyncio.wait_for(client.command("kill", flatten=flatten, reason=reason), KILL_ANSWER_S)
-        except (HostError, TimeoutError) as error:
-            if not client.is_alive:
-                raise
-            self._folder.kill_file.touch(mode=0o600)
-            raise HostError(
-                f"the host (pid {client.info.pid}) has not answered the kill; its KILL file is touched, which it obeys "
-                "within a twentieth of a second once it runs again. Look at the venue itself now"
-            ) from error
-
-    async def rearm(self) -> Status:
-        """Trade again after a halt; live needs :meth:`arm` instead."""
-        return await self._command("rearm")
-
-    async def drill(self) -> dict[str, Any]:
-        """Pull the kill switch as an exercise, timed and kept as evidence; below live, trading goes on afterwards."""
-        return await self._connected().command("drill")
-
-    async def arm(self, confirmation: str | None = None, *, expires_s: float = ARMED_LIFE_S) -> Challenge | Status:
-        """Confirm real trading, in two steps: without arguments it gives a phrase; given that phrase, it arms.
-
-        Parameters
-        ----------
-        confirmation : str, optional
-            The phrase, word for word. It is good once, for two minutes, in this session only.
-        expires_s : float
-            Seconds until live takes exits only again.
-
-        Raises
-        ------
-        GateClosed
-            If the phrase is another one or has expired, or this profile may not trade at this venue.
-        """
-        await self._ensure_host()
-        answer = await self._connected().command("arm", confirmation=confirmation, expires_s=expires_s)
-        return msgspec.convert(answer, Challenge) if confirmation is None else Status(answer)
 
     # --- looking ----------------------------------------------------------------------------------------------
 

@@ -53,7 +53,12 @@ class Settlement:
         OrderNotFound
             If the venue has no such order.
         """
-        order = self._in_doubt(order_id)
+        order = self._find(order_id)
+        async with self._oms.deciding(order):
+            return await self._adopt(order, venue_order_id)
+
+    async def _adopt(self, order: Order, venue_order_id: str) -> Order:
+        self._require_doubt(order)
         theirs = await self._oms.adapter.get_order_status(venue_order_id)
         if (theirs.symbol, theirs.side) != (order.symbol, order.side):
             raise OrderError(
@@ -77,13 +82,18 @@ class Settlement:
             If the venue has it after all (it is adopted then), or it is neither in doubt nor a dead letter.
         """
         order = self._find(order_id)
-        letter = self._dead_letters.find(order.client_order_id)
+        async with self._oms.deciding(order):
+            return await self._resubmit(order)
+
+    async def _resubmit(self, order: Order) -> Order:
+        name = order.client_order_id
+        letter = self._dead_letters.find(name)
         if order.status is not OrderStatus.UNKNOWN and letter is None:
-            raise OrderError(f"order {order_id} is {order.status.value}: neither in doubt nor a dead letter")
+            raise OrderError(f"order {name} is {order.status.value}: neither in doubt nor a dead letter")
         if await self._known_to_the_venue(order):
             if letter is not None:
                 self._dead_letters.settle(letter, "adopted")
-            raise OrderError(f"order {order_id}: the venue has it ({order.status.value}); adopted, not sent again")
+            raise OrderError(f"order {name}: the venue has it ({order.status.value}); adopted, not sent again")
         if letter is None:
             return await self._oms.send_again(order)
         again = Order(
@@ -116,13 +126,19 @@ class Settlement:
             If the venue does not answer: doubt is not ended by giving up.
         """
         order = self._find(order_id)
+        async with self._oms.deciding(order):
+            return await self._discard(order, why)
+
+    async def _discard(self, order: Order, why: str) -> Order:
         letter = self._dead_letters.find(order.client_order_id)
         if letter is not None:
             self._dead_letters.settle(letter, "discarded")
             return order
-        self._in_doubt(order_id)
+        self._require_doubt(order)
         if await self._known_to_the_venue(order):
-            raise OrderError(f"order {order_id}: the venue has it ({order.status.value}); cancel it instead")
+            raise OrderError(
+                f"order {order.client_order_id}: the venue has it ({order.status.value}); cancel it instead"
+            )
         self._oms.take(Rejected(order.client_order_id, self._now_ns(), why, "DISCARDED"))
         return order
 
@@ -177,11 +193,10 @@ class Settlement:
             raise OrderError(f"no order {order_id!r} in this session")
         return order
 
-    def _in_doubt(self, order_id: str) -> Order:
-        order = self._find(order_id)
+    @staticmethod
+    def _require_doubt(order: Order) -> None:
         if order.status is not OrderStatus.UNKNOWN:
-            raise OrderError(f"order {order_id} is {order.status.value}, not in doubt")
-        return order
+            raise OrderError(f"order {order.client_order_id} is {order.status.value}, not in doubt")
 
     def _now_ns(self) -> int:
         return self._oms.clock.now_ns()
