@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -25,6 +26,10 @@ BASELINE = "baseline"
 
 ASKING_FAILED = VenueError
 """What a question to a venue may end in: no answer, or none that helps. It may be asked again."""
+
+FIRST_WAIT_S = 0.1
+LONGEST_WAIT_S = 5.0
+AT_ONCE = 8
 
 _FILLS_MARGIN_NS = 60 * NS  # an execution may be stamped by a venue clock behind ours
 
@@ -179,13 +184,33 @@ class Monitor:
 
     async def on_timer(self) -> None:
         """What is due every half minute or so."""
+        await self.reconcile_until_answered("timer")
         await self._oms.cancel_expired()
-        await self.reconcile("timer")
+
+    async def reconcile_until_answered(
+        self, trigger: str, outage_s: Callable[[], float | None] | None = None
+    ) -> records.Reconciliation:
+        """As :meth:`reconcile`, again and again, sooner at first, while the venue does not answer."""
+        wait_s = FIRST_WAIT_S
+        while True:
+            outcome = await self.reconcile(trigger, outage_s)
+            if self.answered:
+                return outcome
+            await self._clock.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
     async def settle_doubt(self) -> None:
-        """Ask the venue about every order in doubt."""
-        for order in self._trader.book.in_doubt():
-            await self._oms.resolve(order)
+        """Ask the venue about every order in doubt; one that keeps it waiting does not keep the others waiting."""
+        turn = asyncio.Semaphore(AT_ONCE)
+
+        async def resolve(order: Order) -> None:
+            async with turn:
+                await self._oms.resolve(order)
+
+        answers = await asyncio.gather(*map(resolve, self._trader.book.in_doubt()), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
 
     async def mark_equity(self) -> None:
         """Journal what the account is worth and what the stage has done; hold entries back on a breached limit."""

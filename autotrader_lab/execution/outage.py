@@ -13,9 +13,6 @@ from autotrader_lab.model.clock import NS, Clock
 
 __all__ = ["Outage"]
 
-FIRST_WAIT_S = 0.1
-LONGEST_WAIT_S = 5.0
-
 
 class Outage:
     """Watches one adapter's connection.
@@ -62,20 +59,14 @@ class Outage:
             self._tasks.own(self._reconcile(), "reconcile after reconnect")
 
     async def _reconcile(self) -> None:
-        wait_s = FIRST_WAIT_S
         try:
             while True:
                 restores = self._restores
-                outcome = await self._monitor.reconcile("reconnect", self._outage_s)
-                if outcome.ok and restores == self._restores and self._monitor.is_connected:
-                    self._lost_ns = None
-                    return
-                if not outcome.ok and self._monitor.answered:
-                    return  # a real difference: asking at once again would not explain it, the timer looks again
-                if not self._monitor.is_connected:
-                    return  # lost again: what restores it begins another round
-                await self._clock.sleep(wait_s)
-                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+                outcome = await self._monitor.reconcile_until_answered("reconnect", self._outage_s)
+                if restores == self._restores:
+                    break
+            if outcome.ok and self._monitor.is_connected:
+                self._lost_ns = None
         finally:
             self._reconciling = False
 

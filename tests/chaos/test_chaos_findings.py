@@ -13,9 +13,10 @@ from autotrader_lab.execution import ExecutionEngine, TradingState
 from autotrader_lab.execution.adapters.ccxt_errors import translate
 from autotrader_lab.execution.adapters.paper import PaperTradingAdapter
 from autotrader_lab.execution.market_data import LocalFeed
+from autotrader_lab.execution.resiliency import ResiliencyManager
 from autotrader_lab.journal import MemoryJournal, records
 from autotrader_lab.model.clock import SimulatedClock
-from autotrader_lab.model.errors import OutcomeUnknown, VenueError, VenueUnavailable
+from autotrader_lab.model.errors import OrderError, OutcomeUnknown, VenueError, VenueUnavailable
 from autotrader_lab.model.market import Quote
 from autotrader_lab.model.orders import Order, OrderSide, OrderStatus, OrderType
 from autotrader_lab.strategy.contract import Strategy
@@ -51,9 +52,11 @@ class Moody(PaperTradingAdapter):
 
 
 @asynccontextmanager
-async def engine_on_moody(**options: Any) -> AsyncIterator[tuple[ExecutionEngine, Moody, SimulatedClock]]:
+async def engine_on_moody(
+    kind: type[Moody] = Moody, **options: Any
+) -> AsyncIterator[tuple[ExecutionEngine, Moody, SimulatedClock]]:
     clock = SimulatedClock()
-    adapter = Moody(100_000, latency_ms=(10, 10), clock=clock, currency="USDT")
+    adapter = kind(100_000, latency_ms=(10, 10), clock=clock, currency="USDT")
     engine = ExecutionEngine(
         Strategy(),
         adapter,
@@ -137,10 +140,11 @@ async def test_an_open_breaker_denies_at_the_gate_and_a_question_not_an_order_cl
         held_back = await buy(engine, clock)
         assert held_back.status is OrderStatus.DENIED
         assert len(engine.dead_letters) == 2, "what was never let through is no dead letter"
-        adapter.mood = [VenueUnavailable("still down")]
-        await clock.advance(6)
-        assert engine.guard.state is TradingState.REDUCING, "the first question went unanswered"
-        await clock.advance(6)
+        await clock.advance(4)
+        assert engine.guard.state is TradingState.REDUCING
+        adapter.mood = [VenueUnavailable("still down")] * 3
+        await clock.advance(3)
+        assert not adapter.mood, "it was asked until it answered"
         assert engine.guard.state is TradingState.ACTIVE
         assert (await buy(engine, clock)).status is not OrderStatus.DENIED
 
@@ -170,3 +174,30 @@ async def test_absent_and_held_back_until_it_is_stale_it_is_given_up() -> None:
         assert order.status is OrderStatus.REJECTED
         assert "stale" in order.reason
         assert len(engine.dead_letters) == 1
+
+
+async def test_an_attempt_that_says_nothing_of_the_venue_does_not_keep_the_breaker_half_open_for_ever() -> None:
+    clock = SimulatedClock()
+    adapter = Moody(100_000, clock=clock, currency="USDT")
+    manager = ResiliencyManager(adapter, 1, circuit_breaker_threshold=1, clock=clock, breaker_rest_s=1.0)
+    adapter.sends = [VenueUnavailable("down"), OrderError("no such thing"), VenueUnavailable("still down")]
+    for error in (VenueUnavailable, OrderError, VenueUnavailable):
+        with pytest.raises(error, match=r"down|no such"):
+            await manager.submit_order_with_retry(Order("", SYMBOL, OrderSide.BUY, OrderType.MARKET, 0.01))
+        await clock.advance(2)
+    assert not adapter.sends, "every attempt reached the venue"
+
+
+async def test_an_order_that_keeps_its_answer_waiting_does_not_keep_the_others_in_doubt() -> None:
+    class Stuck(Moody):
+        async def find_order(self, client_order_id: str, symbol: str) -> Order | None:
+            if client_order_id.endswith("-1"):
+                await clock.sleep(4)
+            return await super().find_order(client_order_id, symbol)
+
+    async with engine_on_moody(Stuck, oms={"settle_s": 0.5, "fresh_s": 60.0}) as (engine, adapter, clock):
+        adapter.sends = [OutcomeUnknown("cut"), OutcomeUnknown("cut")]
+        first, second = await buy(engine, clock), await buy(engine, clock)
+        await clock.advance(6)
+        assert first.status is OrderStatus.UNKNOWN
+        assert second.status is OrderStatus.FILLED

@@ -20,6 +20,7 @@ from autotrader_lab.model.errors import (
     OrderNotFound,
     OutcomeUnknown,
     StrategyError,
+    VenueError,
     VenueUnavailable,
 )
 from autotrader_lab.model.instruments import Instruments, exact
@@ -424,7 +425,7 @@ class OrderManager:
     async def _resolve(self, order: Order) -> None:
         try:
             found = await self.learn(order)
-        except (VenueUnavailable, NotConnected, OutcomeUnknown):
+        except VenueError:
             return
         if found:
             self._seen_absent_ns.pop(order.client_order_id, None)

@@ -82,6 +82,10 @@ class CircuitBreaker:
         if self._opened_ns is not None and not was_open:
             self._tell(True)
 
+    def undecided(self) -> None:
+        """The attempt ended without a word on the venue: another one may try."""
+        self._trying = False
+
     def _tell(self, is_open: bool) -> None:
         for callback in self._callbacks:
             callback(is_open)

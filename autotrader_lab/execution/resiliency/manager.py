@@ -15,7 +15,7 @@ from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.resiliency.breaker import BreakerState, CircuitBreaker
 from autotrader_lab.execution.resiliency.dead_letters import DeadLetters
 from autotrader_lab.model.clock import Clock, SystemClock
-from autotrader_lab.model.errors import NotConnected, OutcomeUnknown, RateLimited, VenueError, VenueUnavailable
+from autotrader_lab.model.errors import NotConnected, OutcomeUnknown, RateLimited, VenueUnavailable
 from autotrader_lab.model.orders import Order, OrderStatus
 
 __all__ = ["ResiliencyManager"]
@@ -127,6 +127,9 @@ class ResiliencyManager:
                 self._failed()
                 self._counts["in_doubt"] += 1
                 raise
+            except BaseException:
+                self.breaker.undecided()
+                raise
             else:
                 self.breaker.success()
                 self._counts["successes"] += 1
@@ -137,14 +140,14 @@ class ResiliencyManager:
         """Once the breaker has rested, ask the venue something harmless; its answer closes the breaker.
 
         An engine calls this on a timer, so that no order has to be the one that finds out.
+
+        Raises
+        ------
+        VenueError
+            If it does not answer; it may be asked again at once.
         """
-        if self.breaker.state is not BreakerState.HALF_OPEN or not self.breaker.allows():
-            return
-        try:
+        if self.breaker.state is BreakerState.HALF_OPEN:
             await self.adapter.get_account_balance()
-        except VenueError:
-            self._failed()
-        else:
             self.breaker.success()
 
     async def reconnect(self) -> bool:
