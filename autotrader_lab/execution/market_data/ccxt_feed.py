@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from autotrader_lab.execution.adapters.ccxt_errors import translate, venue_message
+from autotrader_lab.execution.adapters.ccxt_names import PlainInstruments
 from autotrader_lab.execution.adapters.ccxt_setups import setup_of
 from autotrader_lab.execution.adapters.ccxt_stream import backoff_s, unexpected
 from autotrader_lab.execution.adapters.ccxt_wire import Addresses, close_exchange, local_addresses, make_exchange
@@ -27,6 +28,10 @@ __all__ = ["CcxtFeed", "book_of", "closed_bars", "quote_of", "trade_of"]
 log = logging.getLogger(__name__)
 
 KINDS = ("quotes", "trades", "book", "bars")
+
+_CANDLE_PAUSE_S = 0.5
+_LATEST_CANDLE_MS = 5_000
+"""How long after its end a candle may still come; after that there was no trade in it."""
 
 FeedConnectionCallback = Callable[[str, str], None]
 
@@ -59,6 +64,8 @@ class CcxtFeed:
         For an unknown venue or an address that is not on this machine.
     """
 
+    kinds = ("quotes", "trades", "book", "bars")
+
     def __init__(
         self,
         exchange_id: str,
@@ -71,10 +78,10 @@ class CcxtFeed:
         book_depth: int = 20,
         markets_of: Callable[[], Any] | None = None,
     ) -> None:
-        setup_of(exchange_id)
+        self._setup = setup_of(exchange_id)
         self.venue = exchange_id
         self._testnet = testnet
-        self._local = local_addresses(addresses, testnet, exchange_id)
+        self._local = local_addresses(addresses, testnet, exchange_id, self._setup.also)
         self._clock = clock if clock is not None else SystemClock()
         self._timeout_s = timeout_s
         self._bar_interval = bar_interval
@@ -86,7 +93,7 @@ class CcxtFeed:
         self._tasks: list[asyncio.Task[None]] = []
         self._down: set[str] = set()
         self._told_ms: dict[str, int] = {}
-        self.instruments = Instruments(venue=exchange_id)
+        self.instruments: Instruments = PlainInstruments(venue=exchange_id)
         self.symbols: tuple[str, ...] = ()
 
     def subscribe(self, callback: MarketCallback) -> None:
@@ -152,9 +159,16 @@ class CcxtFeed:
                 await self._exchange.load_markets()
         except Exception as error:
             raise translate(error, "query", f"{self.venue}: what is listed") from error
-        self.instruments = Instruments(
+        self.instruments = PlainInstruments(
             (
-                Instrument(symbol=market["symbol"], venue=self.venue, venue_symbol=market["id"], can_short=False)
+                Instrument(
+                    symbol=market["symbol"],
+                    venue=self.venue,
+                    venue_symbol=market["id"],
+                    can_short=False,
+                    base=market["base"],
+                    quote=market["quote"],
+                )
                 for market in self._exchange.markets.values()
                 if market.get("spot")
             ),
@@ -232,6 +246,10 @@ class CcxtFeed:
 
     async def _bars(self, symbol: str) -> Any:
         exchange = self._exchange
+        if not self._setup.has_candle_stream:
+            async for bars in self._asked_bars(symbol):
+                yield bars
+            return
         interval_ms = round(exchange.parse_timeframe(self._bar_interval) * 1000)
         # What was open when the stream began or broke may have closed meanwhile: ask once, then follow.
         candles = {int(row[0]): row for row in await exchange.fetch_ohlcv(symbol, self._bar_interval, limit=5)}
@@ -242,6 +260,23 @@ class CcxtFeed:
             yield bars
             for row in await exchange.watch_ohlcv(symbol, self._bar_interval):
                 candles[int(row[0])] = row
+
+    async def _asked_bars(self, symbol: str) -> Any:
+        """Bars of a venue that streams no candles this short: asked for as each interval ends."""
+        interval_ms = round(self._exchange.parse_timeframe(self._bar_interval) * 1000)
+        while True:
+            now_ms = self._clock.now_ns() // 1_000_000
+            newest_ms = now_ms // interval_ms * interval_ms
+            rows = await self._exchange.fetch_ohlcv(symbol, self._bar_interval, limit=5)
+            # An interval without a trade has no candle, so its end is told by the clock and not by the next candle.
+            candles = {int(row[0]): row for row in rows if int(row[0]) < newest_ms} | {newest_ms: None}
+            told_ms = self._told_ms.setdefault(symbol, newest_ms - interval_ms)
+            bars, self._told_ms[symbol] = closed_bars(candles, symbol, interval_ms, told_ms)
+            yield bars
+            if self._told_ms[symbol] == newest_ms - interval_ms or now_ms - newest_ms > _LATEST_CANDLE_MS:
+                await self._clock.sleep((newest_ms + interval_ms - now_ms) / 1000 + _CANDLE_PAUSE_S)
+            else:
+                await self._clock.sleep(_CANDLE_PAUSE_S)
 
 
 # --- from ccxt's structures to our values ---------------------------------------------------------------------------
