@@ -1,6 +1,6 @@
-"""Our client ids as letters and digits only, and back, for venues that take nothing else.
+"""Names that differ from venue to venue: client ids where only letters and digits are taken, symbols without a dash.
 
-The way back needs no memory: a process that starts anew reads its own ids off the venue's books.
+The way back from a written id needs no memory: a process that starts anew reads its own ids off the venue's books.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 
 from autotrader_lab.model.errors import OrderError
+from autotrader_lab.model.instruments import Instrument, Instruments
 
-__all__ = ["decode_name", "encode_name"]
+__all__ = ["PlainInstruments", "decode_name", "encode_name"]
 
 LONGEST = 32
 
@@ -39,3 +40,12 @@ def decode_name(written: str) -> str:
     """What :func:`encode_name` made `written` of; anything else is what somebody else wrote, and stays as it is."""
     meant = _PAIR.sub(lambda pair: _MEANT.get(pair.group(), "\0"), written)
     return written if "\0" in meant else meant
+
+
+class PlainInstruments(Instruments):
+    """What a venue lists, found by the name without its dash as well: ``BTCUSDT`` for ``BTC-USDT``."""
+
+    def add(self, instrument: Instrument) -> None:
+        """List one more, or list it anew."""
+        super().add(instrument)
+        self._by_venue_symbol.setdefault(instrument.base + instrument.quote, instrument)

@@ -69,6 +69,20 @@ class _Coinbase:
 
     options: dict[str, Any]
 
+    def handle_message(self, client: Any, message: Any) -> None:
+        """Pass a message on, unless the venue's numbers say that one before it is missing: then the line is of no use.
+
+        Nothing else tells of it, and a book that missed a change stays wrong.
+        """
+        number = message.get("sequence_num") if isinstance(message, Mapping) else None
+        if isinstance(number, int):
+            expected = vars(client).get("next_sequence_num", number)
+            if number != expected:
+                client.on_error(ConnectionError(f"message {expected} is missing, {number} came"))
+                return
+            client.next_sequence_num = number + 1
+        super().handle_message(client, message)  # type: ignore[misc]
+
     def seconds(self) -> int:
         """Now by the venue's clock; ccxt stamps tokens with the machine's."""
         machine_ms = int(super().milliseconds())  # type: ignore[misc]

@@ -272,7 +272,7 @@ def make_exchange(
     # ccxt cuts the timeout to whole seconds, and 0 would mean no time at all. Compressing a message of a few hundred
     # bytes costs more than it saves; pings every 10 s notice a line that died without a word.
     sockets = {"connectionTimeout": math.ceil(timeout_s) * 1000, "keepAlive": 10_000, "compress": 0}
-    exchange = type(exchange_id, (_Wire, *setup.mixins, base), {})(
+    exchange = type(exchange_id, (*setup.mixins, _Wire, base), {})(
         {
             "apiKey": api_key,
             "secret": api_secret,

@@ -21,7 +21,7 @@ from autotrader_lab.execution.adapters.base import Capabilities
 from autotrader_lab.execution.adapters.ccxt_account import secret
 from autotrader_lab.execution.adapters.ccxt_binance import text
 from autotrader_lab.execution.adapters.ccxt_errors import Meaning, meaning_of
-from autotrader_lab.execution.adapters.ccxt_names import encode_name
+from autotrader_lab.execution.adapters.ccxt_names import PlainInstruments, encode_name
 from autotrader_lab.execution.adapters.ccxt_okx_line import OkxLines
 from autotrader_lab.execution.adapters.ccxt_pace import Pace
 from autotrader_lab.execution.adapters.ccxt_updates import Update
@@ -166,7 +166,7 @@ class OKXAdapter(CcxtAdapter):
 
     async def _load(self, exchange: Any) -> Instruments:
         raw = codec.rows(await exchange.publicGetPublicInstruments({"instType": "SPOT"}))
-        listed = Instruments(venue=self.venue)
+        listed = PlainInstruments(venue=self.venue)
         markets = []
         for row in raw:
             market = exchange.parse_market(row)

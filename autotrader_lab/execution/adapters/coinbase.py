@@ -1,0 +1,476 @@
+"""Coinbase Advanced Trade: what it alone does its own way. Everything else is :mod:`.ccxt_venue`'s.
+
+The venue has no test world to speak of: its "sandbox" gives canned answers. ``testnet=True`` therefore works only with
+the addresses of the local sandbox. Its private stream tells that an order was executed but not by which trades; those
+are asked for at once, and fills come from there alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from pydantic import SecretStr
+
+from autotrader_lab.execution.adapters import ccxt_coinbase as codec
+from autotrader_lab.execution.adapters.base import Capabilities
+from autotrader_lab.execution.adapters.ccxt_binance import text
+from autotrader_lab.execution.adapters.ccxt_names import PlainInstruments
+from autotrader_lab.execution.adapters.ccxt_pace import Pace
+from autotrader_lab.execution.adapters.ccxt_updates import Update
+from autotrader_lab.execution.adapters.ccxt_venue import CcxtAdapter
+from autotrader_lab.execution.adapters.ccxt_wire import Addresses, make_exchange
+from autotrader_lab.execution.market_data.ccxt_feed import CcxtFeed
+from autotrader_lab.model.clock import Clock, from_ns, to_ns
+from autotrader_lab.model.errors import (
+    AuthenticationFailed,
+    ConfigError,
+    DataError,
+    OrderError,
+    OrderNotFound,
+    OrderRefused,
+    OutcomeUnknown,
+    VenueUnavailable,
+)
+from autotrader_lab.model.instruments import Instrument, Instruments, exact
+from autotrader_lab.model.orders import Fill, Order, OrderStatus, OrderType
+
+__all__ = ["CoinbaseAdapter"]
+
+log = logging.getLogger(__name__)
+
+_LOST = "autotrader:user-data"
+_REAL_USER_STREAM = "wss://advanced-trade-ws-user.coinbase.com"
+_PAGE = 250
+_BATCH = 100
+_SILENCE_NS = 15_000_000_000
+"""Heartbeats come every second; a line that brought none for so long is dead."""
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_GONE = frozenset({"UNKNOWN_CANCEL_ORDER", "ORDER_IS_FULLY_FILLED", "INVALID_CANCEL_REQUEST", "ORDER_NOT_FOUND"})
+_UNDER_WAY = frozenset({"DUPLICATE_CANCEL_REQUEST", "ORDER_IS_BEING_REPLACED"})
+
+
+class CoinbaseAdapter(CcxtAdapter):
+    """A Coinbase Advanced Trade spot account.
+
+    Parameters
+    ----------
+    api_key, api_secret : str or SecretStr
+        Name (``organizations/…/apiKeys/…``) and private key (PEM) of a Coinbase developer platform key.
+    testnet : bool, default False
+        Only with `addresses`: the venue has no test world.
+    addresses : mapping, optional
+        Origins of the local sandbox, ``{"rest": …, "ws": …, "ws_user": …, "live": {…}}``; left out: the real venue.
+    clock : Clock, optional
+    timeout_s : float, default 10
+        Longest wait for an answer, seconds. What was sent and not answered by then is in doubt.
+    clock_sync_s : float, default 300
+        How often the venue's clock is measured, seconds.
+    paced : bool, default True
+        Keep to the venue's published 30 requests a second. False only for load tests.
+
+    Raises
+    ------
+    ConfigError
+        If a key is missing, an address is not on this machine, or a test world is asked for that is not there.
+    """
+
+    venue = codec.VENUE
+    exchange_id = "coinbase"
+    codes = codec.CODES
+    capabilities = Capabilities(
+        order_types=frozenset(OrderType) - {OrderType.STOP},
+        times_in_force=frozenset({"GTC", "IOC", "FOK"}),
+        post_only=True,
+        reports=True,
+        client_order_ids=True,
+        open_orders=True,
+        fills_since=True,
+        # Price and quantity of GTC limit orders; can_amend tells.
+        amend=True,
+        cancel_all=True,
+        instruments=True,
+        shorting=False,
+    )
+
+    def __init__(
+        self,
+        api_key: str | SecretStr,
+        api_secret: str | SecretStr,
+        testnet: bool = False,
+        *,
+        addresses: Addresses | None = None,
+        clock: Clock | None = None,
+        timeout_s: float = 10.0,
+        clock_sync_s: float = 300.0,
+        paced: bool = True,
+    ) -> None:
+        if testnet and addresses is None:
+            raise ConfigError(
+                f"{self.venue} has no test world: what it calls sandbox gives canned answers to orders. Give the "
+                "addresses of the local sandbox, or testnet=False (execution.coinbase.testnet: false) for real money"
+            )
+        super().__init__(
+            api_key,
+            api_secret,
+            testnet,
+            addresses=addresses,
+            clock=clock,
+            timeout_s=timeout_s,
+            clock_sync_s=clock_sync_s,
+        )
+        if paced:
+            self._pace = Pace(self._clock, 30, 1.0, shared=True)
+        self._rules: dict[str, codec.Rules] = {}
+        self._subscribed: asyncio.Future[Any] | None = None
+        self._heard_ns = 0
+        self._hints: dict[str, Order] = {}
+
+    def feed(self) -> CcxtFeed:
+        """Market data of the same world, over connections of its own."""
+        return CcxtFeed(
+            self.exchange_id,
+            testnet=self.testnet,
+            addresses=self._addresses,
+            clock=self._clock,
+            timeout_s=self._timeout_s,
+            markets_of=lambda: self._exchange,
+        )
+
+    # --- the connection ---------------------------------------------------------------------------------------
+
+    def _make_exchange(self, local: dict[str, str] | None) -> Any:
+        return make_exchange(
+            self.exchange_id,
+            testnet=self.testnet,
+            timeout_s=self._timeout_s,
+            local=local,
+            api_key=self._key.get_secret_value(),
+            api_secret=self._secret.get_secret_value(),
+            budget=self._budget,
+            tap=self._tap,
+        )
+
+    async def _load(self, exchange: Any) -> Instruments:
+        raw = await exchange.v3PublicGetBrokerageMarketProducts({"product_type": "SPOT"})
+        listed = PlainInstruments(venue=self.venue)
+        markets = []
+        for row in codec.rows(raw, "products"):
+            market = exchange.parse_spot_market(row, {})
+            try:
+                instrument, rules = codec.decode_instrument(row, market["symbol"])
+            except (DataError, KeyError, TypeError) as error:
+                log.info("%s: %s is left out: %s", self.venue, row.get("product_id"), error)
+                continue
+            markets.append(market)
+            listed.add(instrument)
+            self._rules[instrument.symbol] = rules
+        exchange.set_markets(markets)
+        return listed
+
+    async def _check_keys(self) -> None:
+        try:
+            rights = await self._ask("query", "the key", self._exchange.v3PrivateGetBrokerageKeyPermissions)
+        except AuthenticationFailed as error:
+            raise self._wrong_keys(error) from error.__cause__
+        if not isinstance(rights, Mapping) or rights.get("can_trade") is not True:
+            raise AuthenticationFailed(
+                f"{self.venue} {self._world}: the key {self._masked_key} may not trade; give it the permission"
+            )
+        if rights.get("can_transfer"):
+            log.warning("%s: the key %s may transfer money; take that permission away", self.venue, self._masked_key)
+
+    async def _balances(self) -> dict[str, Decimal]:
+        ask = self._exchange.v3PrivateGetBrokerageAccounts
+        return codec.decode_balances(await self._pages(ask, {"limit": _PAGE}, "accounts"))
+
+    async def _subscribe(self) -> _UserStream:
+        exchange = self._exchange
+        url = exchange.urls["api"].get("ws_user", _REAL_USER_STREAM)
+        stale = exchange.clients.pop(url, None)
+        if stale is not None:
+            # Before close, which cancels what still waits on it, and a cancelled wait looks like our own end.
+            stale.reject(ConnectionError("the connection is made anew"))
+            await stale.close()
+        # ccxt would wait up to 30 s after failed dials; how long to wait is the stream keeper's to say.
+        exchange.ws_dial_backoff = {}
+        exchange.open()
+        client = exchange.client(url)
+        stream = _UserStream(client, lambda: self._clock.monotonic_ns() - self._heard_ns < _SILENCE_NS)
+        self._heard_ns = self._clock.monotonic_ns()
+        # Whatever was still to be asked for is part of the gap that is closed next.
+        self._hints.clear()
+        self._subscribed = confirmed = client.future("autotrader:subscribed")
+        async with asyncio.timeout(self._timeout_s):
+            await asyncio.wait({client.connect(exchange.session), confirmed}, return_when=asyncio.FIRST_COMPLETED)
+            if not confirmed.done():
+                for channel in ("heartbeats", "user"):
+                    token = exchange.create_auth_token(exchange.seconds())
+                    await client.send({"type": "subscribe", "channel": channel, "product_ids": [], "jwt": token})
+            await confirmed
+        if client.closed():
+            raise ConnectionError("the user stream ended as it began")
+        return stream
+
+    def _tap(self, message: Any) -> bool:
+        """Every WebSocket message, before ccxt, which need not see any of them."""
+        if not isinstance(message, dict):
+            return False
+        self._heard_ns = self._clock.monotonic_ns()
+        waiting = self._subscribed
+        if message.get("type") == "error":
+            words = str(message.get("message"))
+            log.warning("%s: the user stream reports %s", self.venue, words)
+            if waiting is not None and not waiting.done():
+                from ccxt.base.errors import AuthenticationError, ExchangeError
+
+                kind = AuthenticationError if "auth" in words.lower() else ExchangeError
+                waiting.reject(kind(f"{self.venue} {words}"))  # type: ignore[attr-defined]
+        elif message.get("channel") == "subscriptions":
+            topics = [event.get("subscriptions") or {} for event in message.get("events") or ()]
+            if waiting is not None and any("user" in topic for topic in topics):
+                waiting.resolve(True)  # type: ignore[attr-defined]
+        elif message.get("channel") == "user":
+            self._stream.push(message)
+        return True
+
+    # --- what the stream tells --------------------------------------------------------------------------------
+
+    def _decode(self, message: Any) -> list[Update]:
+        """Nothing: the stream tells no events but how orders stand; see :meth:`_snapshots`."""
+        return []
+
+    def _on_message(self, message: Any) -> None:
+        try:
+            snapshots = self._snapshots(message)
+        except (DataError, ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+            log.warning("%s: a private message was not understood, asking the venue: %r", self.venue, error)
+            self._stream.ask_resync()
+            return
+        for snapshot in snapshots:
+            view = self._view(snapshot.symbol, snapshot.order_id, (snapshot.client_order_id,))
+            if view is None:
+                continue
+            self._client_ids[view.symbol, snapshot.order_id] = view.client_order_id
+            is_told = snapshot._filled <= view._filled and not _is_changed(view, snapshot)
+            if is_told and view.client_order_id not in self._hints:
+                self._absorb(view, snapshot, ())
+            else:
+                self._hints[view.client_order_id] = snapshot
+                self._stream.ask_settle()
+
+    def _snapshots(self, message: Mapping[str, Any]) -> list[Order]:
+        at_ns = codec._ns(message["timestamp"])
+        found = []
+        for event in codec.rows(message, "events"):
+            for row in event.get("orders") or ():
+                name = str(row.get("product_id", ""))
+                symbol = self.instruments[name].symbol if name in self.instruments else name
+                found.append(codec.decode_stream_order(row, symbol, at_ns))
+        return found
+
+    async def _settle_told(self) -> None:
+        while self._hints:
+            hints, waiting = list(self._hints.items()), self._hints
+            await asyncio.gather(*(self._settle_hint(name, snapshot) for name, snapshot in hints))
+            for name, snapshot in hints:
+                if waiting.get(name) is snapshot:
+                    del waiting[name]
+
+    async def _settle_hint(self, name: str, snapshot: Order) -> None:
+        """Bring one order to what the stream said of it; the trades are listed a little later than they happen."""
+        view = self.orders.get(name)
+        if view is None:
+            return
+        symbol, order_id = view.symbol, view.order_id or snapshot.order_id
+        for pause_s in (0.1, 0.3, 1.0, 3.0, 0.0):
+            try:
+                if _is_changed(view, snapshot):
+                    # The stream does not say what it was changed to in a way that can be relied on.
+                    snapshot = await self._ask("query", f"order {name}", lambda: self._query(symbol, order_id, name))
+                await self._settle(view, snapshot)
+                return
+            except VenueUnavailable as error:
+                if not pause_s:
+                    raise
+                log.info("%s: order %s is not settled yet: %s", self.venue, name, error)
+            await self._clock.sleep(pause_s)
+
+    # --- orders -----------------------------------------------------------------------------------------------
+
+    def _check(self, order: Order, instrument: Instrument) -> None:
+        codec.check(order, instrument, self._rules[instrument.symbol])
+
+    def _check_amend(self, view: Order, quantity: float | None, price: float | None) -> tuple[Decimal, Decimal | None]:
+        if view.order_type is not OrderType.LIMIT or view.effective_time_in_force != "GTC":
+            raise OrderError(
+                f"{self.venue}: order {view.client_order_id} is no GTC limit order and cannot be changed in place; "
+                "cancel it and send what is left anew"
+            )
+        return super()._check_amend(view, quantity, price)
+
+    async def _place(self, order: Order, instrument: Instrument) -> tuple[Order, list[Fill]]:
+        raw = await self._exchange.v3PrivatePostBrokerageOrders(codec.encode_order(order, instrument))
+        now = from_ns(self._venue_now_ns())
+        return replace(order, order_id=codec.placed_id(raw), status=OrderStatus.SUBMITTED, updated_at=now), []
+
+    async def _cancel(self, symbol: str, order_id: str, client_order_id: str) -> Order:
+        if not order_id:
+            found = await self._query(symbol, "", client_order_id)
+            if not found.is_open:
+                return found
+            order_id = found.order_id
+        raw = await self._exchange.v3PrivatePostBrokerageOrdersBatchCancel({"order_ids": [order_id]})
+        for row in codec.rows(raw, "results"):
+            reason = codec.failure_of(row)
+            if reason in _GONE:
+                raise OrderNotFound(f"{self.venue}: order {order_id} cannot be cancelled: {reason}")
+            if reason and reason not in _UNDER_WAY:
+                raise OrderRefused(f"order {order_id} cannot be cancelled: {reason}", reason)
+        return await self._until(symbol, order_id, lambda order: not order.is_open)
+
+    async def _cancel_symbol(self, symbol: str) -> list[Order]:
+        working = await self._open(symbol)
+        parts = list(_parts([order.order_id for order in working], _BATCH))
+        ask = self._exchange.v3PrivatePostBrokerageOrdersBatchCancel
+        await asyncio.gather(*(ask({"order_ids": part}) for part in parts))
+        listed = await asyncio.gather(*(self._list({"order_ids": part}) for part in parts))
+        ended = {order.order_id: order for orders in listed for order in orders if not order.is_open}
+        left = [order.order_id for order in working if order.order_id not in ended]
+        late = await asyncio.gather(*(self._until(symbol, name, lambda order: not order.is_open) for name in left))
+        return [*ended.values(), *late]
+
+    async def _amend(self, view: Order, quantity: Decimal, price: Decimal | None) -> Order:
+        limit = exact(view.price or 0) if price is None else price
+        params = {"order_id": view.order_id, "price": text(limit), "size": text(quantity)}
+        reason = codec.failure_of(await self._exchange.v3PrivatePostBrokerageOrdersEdit(params))
+        if reason:
+            raise OrderRefused(f"order {view.client_order_id} cannot be changed: {reason}", reason)
+
+        def is_changed(order: Order) -> bool:
+            return not order.is_open or (exact(order.quantity) == quantity and exact(order.price or 0) == limit)
+
+        changed = await self._until(view.symbol, view.order_id, is_changed)
+        if not is_changed(changed):
+            raise OutcomeUnknown(
+                f"{self.venue}: the change of order {view.client_order_id} was taken and has not come about yet; it "
+                f"stands at {changed.quantity} at {changed.price}"
+            )
+        return changed
+
+    # --- questions --------------------------------------------------------------------------------------------
+
+    async def _query(self, symbol: str, order_id: str, client_order_id: str) -> Order:
+        if order_id:
+            raw = await self._exchange.v3PrivateGetBrokerageOrdersHistoricalOrderId({"order_id": order_id})
+            row = raw.get("order") if isinstance(raw, Mapping) else raw
+            return codec.decode_order(row, symbol, self._venue_now_ns())
+        view = self.orders.get(client_order_id)
+        since_ns = to_ns(view.created_at) if view is not None and view.created_at is not None else self._connected_ns
+        # The venue looks nothing up by our id: what was made since then is listed and searched.
+        params = {"product_ids": [self._product(symbol)], "start_date": codec.time_text(since_ns - 60_000_000_000)}
+        for order in await self._list(params):
+            if order.client_order_id == client_order_id:
+                return order
+        raise OrderNotFound(f"{self.venue}: no order {client_order_id} in {symbol}")
+
+    async def _until(self, symbol: str, order_id: str, condition: Callable[[Order], bool]) -> Order:
+        """The order once it is so, or as it is when waiting gets long: what the venue takes it does a little later."""
+        found = await self._query(symbol, order_id, "")
+        for pause_s in (0.01, 0.05, 0.1, 0.2, 0.4):
+            if condition(found):
+                break
+            await self._clock.sleep(pause_s)
+            found = await self._query(symbol, order_id, "")
+        return found
+
+    async def _open(self, symbol: str | None) -> list[Order]:
+        where = {} if symbol is None else {"product_ids": [self._product(symbol)]}
+        # OPEN does not go together with other states.
+        states = (["OPEN"], ["PENDING", "QUEUED", "CANCEL_QUEUED", "EDIT_QUEUED"])
+        listed = await asyncio.gather(*(self._list({**where, "order_status": state}) for state in states))
+        return list({order.order_id: order for orders in listed for order in orders if order.is_open}.values())
+
+    async def _list(self, params: dict[str, Any]) -> list[Order]:
+        ask = self._exchange.v3PrivateGetBrokerageOrdersHistoricalBatch
+        found = await self._pages(ask, {**params, "limit": _PAGE}, "orders")
+        spot = (row for row in found if row.get("product_type") == "SPOT")
+        return [codec.decode_order(row, self._symbol_of(row), self._venue_now_ns()) for row in spot]
+
+    async def _trades(self, symbol: str, *, since_ms: int = 0, order_id: str = "") -> list[Fill]:
+        params: dict[str, Any] = {"limit": _PAGE}
+        if order_id:
+            params["order_ids"] = [order_id]
+        else:
+            since = codec.time_text(since_ms * 1_000_000)
+            params |= {"product_ids": [self._product(symbol)], "start_sequence_timestamp": since}
+        found = await self._pages(self._exchange.v3PrivateGetBrokerageOrdersHistoricalFills, params, "fills")
+        fills = []
+        for row in found:
+            try:
+                fills.append(codec.decode_fill(row, symbol, self.instruments[symbol].quote))
+            except DataError as error:
+                log.warning("%s: left out: %s", self.venue, error)
+        return sorted(fills, key=lambda fill: to_ns(fill.timestamp))
+
+    async def _pages(
+        self, ask: Callable[[dict[str, Any]], Awaitable[Any]], params: dict[str, Any], name: str
+    ) -> list[dict[str, Any]]:
+        """All rows. Some lists give a cursor with their last page too, so a page that is not full is the last."""
+        found: list[dict[str, Any]] = []
+        while True:
+            raw = await ask(params)
+            page = codec.rows(raw, name)
+            found += page
+            cursor = str(raw.get("cursor") or "")
+            is_last = not cursor or raw.get("has_next") is False or ("has_next" not in raw and len(page) < _PAGE)
+            if is_last or cursor == params.get("cursor"):
+                return found
+            params = {**params, "cursor": cursor}
+
+    def _product(self, symbol: str) -> str:
+        return str(self.instruments[symbol].venue_symbol)
+
+    def _symbol_of(self, row: Mapping[str, Any]) -> str:
+        name = str(row.get("product_id", ""))
+        return self.instruments[name].symbol if name in self.instruments else name
+
+    def _is_venue_id(self, text: str) -> bool:
+        return _UUID.fullmatch(text) is not None
+
+
+class _UserStream:
+    """The subscription on its ccxt client."""
+
+    def __init__(self, client: Any, is_heard: Callable[[], bool]) -> None:
+        self._client = client
+        self._is_heard = is_heard
+        self.ended: asyncio.Future[Any] = client.future(_LOST)
+        self.ended.add_done_callback(_look)
+
+    def is_alive(self) -> bool:
+        """Whether the socket is open, something came lately, and nothing has gone wrong on it."""
+        return not self._client.closed() and self._client.error is None and self._is_heard()
+
+
+def _look(ended: asyncio.Future[Any]) -> None:
+    """Take note of how it ended, so that asyncio does not complain where nobody waited any more."""
+    if not ended.cancelled():
+        ended.exception()
+
+
+def _is_changed(view: Order, snapshot: Order) -> bool:
+    """Whether a working limit order stands at another total or limit than we believe."""
+    if snapshot.status not in (OrderStatus.SUBMITTED, OrderStatus.PARTIAL_FILL) or view.order_type is OrderType.MARKET:
+        return False
+    new_price = snapshot.price is not None and view.limit_price is not None and snapshot.price != view.price
+    return new_price or exact(snapshot.quantity) != exact(view.quantity)
+
+
+def _parts(whole: list[str], size: int) -> Iterable[list[str]]:
+    return (whole[start : start + size] for start in range(0, len(whole), size))
