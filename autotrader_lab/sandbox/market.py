@@ -17,7 +17,7 @@ from autotrader_lab.model.clock import Clock
 from autotrader_lab.sandbox.exchange import Exchange
 from autotrader_lab.sandbox.orders import Side
 
-__all__ = ["Depth", "MarketDriver", "Picture", "Print", "Script", "Step"]
+__all__ = ["Depth", "MarketDriver", "Picture", "Print", "Script", "Step", "TwinScript"]
 
 Rows = tuple[tuple[int, int], ...]
 
@@ -58,6 +58,26 @@ class Script(Protocol):
     def steps(self) -> Iterator[tuple[int, Step]]:
         """Steps in order of time."""
         ...
+
+
+class TwinScript:
+    """Another instrument's market under a second symbol.
+
+    Parameters
+    ----------
+    script : Script
+        The market.
+    symbol : str
+        What it is played as.
+    """
+
+    def __init__(self, script: Script, symbol: str) -> None:
+        self.symbol = symbol
+        self._script = script
+
+    def steps(self) -> Iterator[tuple[int, Step]]:
+        """The other's steps."""
+        return self._script.steps()
 
 
 class MarketDriver:

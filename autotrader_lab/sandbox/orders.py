@@ -138,7 +138,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     `multiplier` is what a price of 1 for a quantity of 1 is worth in `quote` (50 for some futures), `margin_rate` the
     part of a position's value that a margin account must have (e8), `volatility` the standard deviation of a year's
     log return in a made-up market; stops trigger on the last trade, or with `stops_by_quote` on the ask (buy) and bid
-    (sell).
+    (sell). `twin_of` names the instrument of the same grid whose market this one has as well.
 
     Raises
     ------
@@ -167,6 +167,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     margin_rate: int = ONE
     volatility: float = 0.6
     stops_by_quote: bool = False
+    twin_of: str = ""
 
     def __post_init__(self) -> None:
         if self.tick <= 0 or self.step <= 0 or (self.tick * self.step) % ONE:

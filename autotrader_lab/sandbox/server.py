@@ -23,7 +23,7 @@ from autotrader_lab.sandbox.fault_plan import FaultPlan, read_plan
 from autotrader_lab.sandbox.faults import Faults
 from autotrader_lab.sandbox.frames import open_market
 from autotrader_lab.sandbox.instruments import choose_instruments, new_secret
-from autotrader_lab.sandbox.market import MarketDriver, Script
+from autotrader_lab.sandbox.market import MarketDriver, Script, TwinScript
 from autotrader_lab.sandbox.orders import Instrument
 from autotrader_lab.sandbox.sites import PORTS, SLOTS, Plan, Site, choose_venues, make_site
 from autotrader_lab.sandbox.synthetic import SyntheticScript
@@ -132,6 +132,9 @@ class Sandbox:
             files = [market] if isinstance(market, str | Path) else market
             recorded = open_market([Path(file) for file in files], plan.instruments, self.seed)
             scripts[recorded.symbol] = recorded
+        for symbol, instrument in instruments.items():
+            if instrument.twin_of in scripts:
+                scripts[symbol] = TwinScript(scripts[instrument.twin_of], symbol)
         return list(scripts.values())
 
     def _publish(self) -> None:

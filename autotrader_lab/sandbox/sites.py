@@ -24,6 +24,7 @@ WORLDS = ("testnet", "live")
 VENUES = (
     "binance",
     "okx",
+    "coinbase",
     "ibkr",
 )
 SLOTS = {"binance": 0, "control": 2, "okx": 3, "coinbase": 5, "oanda": 9, "ibkr": 13, "fxcm": 15}
