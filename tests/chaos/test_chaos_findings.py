@@ -188,16 +188,19 @@ async def test_an_attempt_that_says_nothing_of_the_venue_does_not_keep_the_break
     assert not adapter.sends, "every attempt reached the venue"
 
 
-async def test_an_order_that_keeps_its_answer_waiting_does_not_keep_the_others_in_doubt() -> None:
-    class Stuck(Moody):
+async def test_orders_in_doubt_wait_for_the_venue_side_by_side_not_one_after_the_other() -> None:
+    class Slow(Moody):
         async def find_order(self, client_order_id: str, symbol: str) -> Order | None:
-            if client_order_id.endswith("-1"):
-                await clock.sleep(4)
+            await clock.sleep(1)
             return await super().find_order(client_order_id, symbol)
 
-    async with engine_on_moody(Stuck, oms={"settle_s": 0.5, "fresh_s": 60.0}) as (engine, adapter, clock):
-        adapter.sends = [OutcomeUnknown("cut"), OutcomeUnknown("cut")]
-        first, second = await buy(engine, clock), await buy(engine, clock)
-        await clock.advance(6)
-        assert first.status is OrderStatus.UNKNOWN
-        assert second.status is OrderStatus.FILLED
+    calm = {"circuit_breaker_threshold": 50}
+    async with engine_on_moody(Slow, oms={"settle_s": 0.5, "fresh_s": 6.0}, resiliency=calm) as (
+        engine,
+        adapter,
+        clock,
+    ):
+        adapter.sends = [OutcomeUnknown("cut")] * 5
+        orders = [await buy(engine, clock) for _ in range(5)]
+        await clock.advance(8)
+        assert [order.status for order in orders] == [OrderStatus.FILLED] * 5, "none became stale in the queue"
