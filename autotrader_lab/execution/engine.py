@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
+from autotrader_lab.execution.book import Change
 from autotrader_lab.execution.guard import Guard, Level
 from autotrader_lab.execution.market_data.conflation import Conflator
 from autotrader_lab.execution.market_data.feeds import DEFAULT_KINDS, Feed, kinds_of
@@ -39,7 +40,7 @@ from autotrader_lab.journal import Journal, records
 from autotrader_lab.model.clock import Clock, SystemClock
 from autotrader_lab.model.errors import AutoTraderError, GateClosed, StrategyError, TradingHalted, VenueUnavailable
 from autotrader_lab.model.market import Bar, MarketEvent, Quote
-from autotrader_lab.model.orders import Order
+from autotrader_lab.model.orders import Accepted, Filled, Order
 from autotrader_lab.strategy.decision import HOLD, ExecutionDecision
 
 __all__ = ["ExecutionEngine"]
@@ -146,6 +147,7 @@ class ExecutionEngine:
         self.monitor = Monitor(self.trader, self.oms, self.guard, self.clock, self.dead_letters)
         if self.resiliency is not None:
             self.resiliency.breaker.subscribe(self._breaker_changed)
+            self.trader.desk.subscribe(self._venue_took_an_order)
         self.failure: StrategyError | None = None
         self._latest = Conflator()
         self._wake = asyncio.Event()
@@ -450,6 +452,11 @@ class ExecutionEngine:
             self.outage.on_lost(reason)
         elif state == "restored" and self._running:
             self.outage.on_restored(reason)
+
+    def _venue_took_an_order(self, change: Change) -> None:
+        """Whatever became of its answers: a venue that reports on orders takes them, and that closes the breaker."""
+        if self.resiliency is not None and isinstance(change.report, (Accepted, Filled)):
+            self.resiliency.breaker.success()
 
     def _breaker_changed(self, is_open: bool) -> None:
         """Entries wait at the gate while the breaker is open, instead of dying one by one of it."""

@@ -133,12 +133,15 @@ class Monitor:
             if self.is_connected:
                 self._guard.release("connection")
             self._guard.release("reconciliation")
-        else:
+        elif answered:
             drift = any(difference.kind == "position_drift" for difference in differences)
             self._guard.alert(
                 "critical", records.DRIFT_CODE if drift else "NOT_RECONCILED", "; ".join(outcome.differences)
             )
             self._guard.hold_back("reconciliation", "our books and the venue's do not agree")
+        else:
+            self._guard.alert("warning", "NO_ANSWER", "; ".join(outcome.differences))
+            self._guard.hold_back("reconciliation", "the venue does not answer, so our books cannot be compared")
         return outcome
 
     async def _learn_what_changed(self, ours: list[Order]) -> None:

@@ -204,3 +204,16 @@ async def test_orders_in_doubt_wait_for_the_venue_side_by_side_not_one_after_the
         orders = [await buy(engine, clock) for _ in range(5)]
         await clock.advance(8)
         assert [order.status for order in orders] == [OrderStatus.FILLED] * 5, "none became stale in the queue"
+
+
+async def test_answers_that_are_lost_while_the_orders_work_do_not_open_the_breaker() -> None:
+    class Deaf(Moody):
+        async def submit_order(self, order: Order) -> Order:
+            await super().submit_order(order)
+            raise OutcomeUnknown("the answer was lost, the reports come")
+
+    async with engine_on_moody(Deaf, resiliency={"circuit_breaker_threshold": 2}) as (engine, _, clock):
+        orders = [await buy(engine, clock) for _ in range(4)]
+        assert engine.guard.state is TradingState.ACTIVE
+        await clock.advance(1)
+        assert [order.status for order in orders] == [OrderStatus.FILLED] * 4
