@@ -19,7 +19,10 @@ def dump_books(world: World) -> Json:
     return {
         "world": world.name,
         "time": world.now_ms(),
-        "accounts": [_account(account) for account in exchange.accounts.values()],
+        "accounts": [
+            _account(account, [order for look in world.aside for order in look() if order.account == account.name])
+            for account in exchange.accounts.values()
+        ],
         "fees": {asset: text_e8(amount) for asset, amount in exchange.fees.items()},
         "market_flow": {asset: text_e8(amount) for asset, amount in exchange.market_flow.items()},
         "deposits": {asset: text_e8(amount) for asset, amount in exchange.deposits.items()},
@@ -27,14 +30,15 @@ def dump_books(world: World) -> Json:
     }
 
 
-def _account(account: Account) -> Json:
+def _account(account: Account, aside: list[Order]) -> Json:
     return {
         "account": account.name,
         "balances": {
             asset: {"free": text_e8(account.free.get(asset, 0)), "locked": text_e8(account.locked.get(asset, 0))}
             for asset in sorted({*account.free, *account.locked})
         },
-        "orders": [_order(order) for orders in account.orders.values() for order in orders.values()],
+        "orders": [_order(order) for orders in account.orders.values() for order in orders.values()]
+        + [_order(order) for order in aside],
         "trades": [_trade(fill) for fills in account.executions.values() for fill in fills],
     }
 

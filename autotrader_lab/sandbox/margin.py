@@ -253,3 +253,12 @@ class MarginExchange(Exchange):
         if not stays and order.is_working:
             self._work(order, now_ms)
         self._run_triggers(order.symbol, now_ms)
+
+    # The dealer's side of an account in one currency
+
+    def turn(self, account_name: str, taken: tuple[str, int], given: tuple[str, int]) -> None:
+        """Exchange money with the outside market: `taken` (asset, e8) leaves the account, `given` comes in."""
+        account = self.accounts[account_name]
+        for asset, amount in ((taken[0], -taken[1]), given):
+            account.credit(asset, amount)
+            self.market_flow[asset] = self.market_flow.get(asset, 0) - amount

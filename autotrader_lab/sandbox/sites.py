@@ -25,6 +25,7 @@ VENUES = (
     "binance",
     "okx",
     "coinbase",
+    "oanda",
     "ibkr",
 )
 SLOTS = {"binance": 0, "control": 2, "okx": 3, "coinbase": 5, "oanda": 9, "ibkr": 13, "fxcm": 15}

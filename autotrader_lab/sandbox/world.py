@@ -12,7 +12,7 @@ import msgspec
 
 from autotrader_lab.model.clock import Clock
 from autotrader_lab.sandbox.exchange import Exchange
-from autotrader_lab.sandbox.orders import Fees, Instrument, TradeEvent
+from autotrader_lab.sandbox.orders import Fees, Instrument, Order, TradeEvent
 from autotrader_lab.sandbox.settlement import Event
 from autotrader_lab.sandbox.tape import Tape
 
@@ -75,6 +75,7 @@ class World:
         self.exchange = exchange if exchange is not None else Exchange(instruments, first_id)
         self.tapes = {instrument.symbol: Tape(instrument) for instrument in instruments}
         self.keys = {key.key: key}
+        self.aside: list[Callable[[], Sequence[Order]]] = []
         self.listeners: list[Callable[[Sequence[Event]], None]] = []
         self.exchange.open_account(key.account, dict(balances), self.now_ms(), fees)
         self.exchange.drain()
