@@ -12,6 +12,7 @@ from autotrader_lab._version import __version__
 
 project = "AutoTrader Lab"
 author = "the AutoTrader Lab maintainers"
+copyright = author
 version = release = __version__
 language = "en"
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import typer
+
 from autotrader_lab import cli, demo
 from autotrader_lab.sandbox import cli as sandbox_cli
 from lab_facts.markdown import code, plain, table

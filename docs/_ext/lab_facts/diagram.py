@@ -16,6 +16,11 @@ __all__ = ["PLACES", "draw"]
 
 _WIDTH, _HEIGHT = 900, 540
 _BOX_W, _BOX_H = 124, 38
+_OPENING = (
+    f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" font-family="sans-serif" font-size="13" '
+    'aria-label="The states of an order and the moves between them" '
+    'style="max-width:100%;color:var(--color-foreground-primary,#222)">'
+)
 
 PLACES: dict[OrderStatus, tuple[int, int]] = {
     OrderStatus.DENIED: (90, 170),
@@ -44,9 +49,7 @@ _LATE = _Style("#c4432b", "3 4", "a late fill is booked")
 _STYLES = (_EXECUTED, _ENDED, _DOUBT, _EVIDENCE, _LATE)
 
 
-def draw(
-    states: Sequence[OrderStatus], moves: Mapping[tuple[OrderStatus, OrderStatus], Sequence[Event]]
-) -> str:
+def draw(states: Sequence[OrderStatus], moves: Mapping[tuple[OrderStatus, OrderStatus], Sequence[Event]]) -> str:
     """The diagram as one block of HTML.
 
     Raises
@@ -58,8 +61,7 @@ def draw(
     if homeless:
         raise ValueError(f"the state diagram has no place for {', '.join(homeless)}: add it to PLACES")
     parts = [
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="The states of an order and the moves between them" '
-        'style="max-width:100%;color:var(--color-foreground-primary,#222)" font-family="sans-serif" font-size="13">',
+        _OPENING,
         "<defs>",
         *(_head(number, style) for number, style in enumerate(_STYLES)),
         "</defs>",
@@ -108,9 +110,7 @@ def _arrow(source: OrderStatus, to: OrderStatus, events: Sequence[Event]) -> str
 def _edge(x: float, y: float, towards_x: float, towards_y: float) -> tuple[float, float]:
     """Where the line from a box's middle towards a point leaves the box."""
     dx, dy = towards_x - x, towards_y - y
-    scale = min(
-        (_BOX_W / 2 + 3) / abs(dx) if dx else float("inf"), (_BOX_H / 2 + 3) / abs(dy) if dy else float("inf")
-    )
+    scale = min((_BOX_W / 2 + 3) / abs(dx) if dx else float("inf"), (_BOX_H / 2 + 3) / abs(dy) if dy else float("inf"))
     return x + dx * scale, y + dy * scale
 
 

@@ -7,12 +7,13 @@ import typing
 from typing import Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
 from autotrader_lab.execution import config as execution
 from autotrader_lab.execution.risk import RiskLimits
 from autotrader_lab.strategy.config import StrategyConfig
 from lab_facts.markdown import code, documented, first_paragraph, table
-from pydantic import BaseModel, SecretStr
-from pydantic.fields import FieldInfo
 
 __all__ = ["execution_config", "field_rows", "risk_limits", "strategy_config"]
 

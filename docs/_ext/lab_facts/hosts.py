@@ -31,7 +31,7 @@ def environment_table() -> str:
     """Every environment variable the package reads."""
     rows = [
         (code(runs.HOME_VARIABLE), "where sessions are kept; `~/.autotrader-lab` without it. Private to its owner"),
-        (code(stages.SANDBOX_VARIABLE), "the local sandbox to trade on: the line `autotrader-lab sandbox --json` prints"),
+        (code(stages.SANDBOX_VARIABLE), "the local sandbox to trade on: what `autotrader-lab sandbox --json` prints"),
         (
             code(stages.CONFIG_VARIABLE),
             "set by us for a host whose configuration was built in code; holds secrets, so never set it by hand",

@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
@@ -80,7 +81,7 @@ def constant_docs(module: ModuleType) -> dict[str, str]:
     """The strings that stand below a module's constants, by the constant's name."""
     body = ast.parse(inspect.getsource(module)).body
     found = {}
-    for statement, after in zip(body, body[1:], strict=False):
+    for statement, after in pairwise(body):
         target = statement.targets[0] if isinstance(statement, ast.Assign) else None
         if isinstance(target, ast.Name) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             found[target.id] = plain(str(after.value.value))

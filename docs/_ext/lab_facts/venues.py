@@ -33,7 +33,8 @@ def capability_matrix() -> str:
     known = adapters()
     rows = []
     for kind in OrderType:
-        rows.append((f"order type {code(kind.value)}", *(_yes(kind in a.capabilities.order_types) for a in known.values())))
+        cells = (_yes(kind in adapter.capabilities.order_types) for adapter in known.values())
+        rows.append((f"order type {code(kind.value)}", *cells))
     times = sorted({time for adapter in known.values() for time in adapter.capabilities.times_in_force})
     for time in times:
         cells = (_yes(time in adapter.capabilities.times_in_force) for adapter in known.values())
@@ -43,8 +44,8 @@ def capability_matrix() -> str:
             values = [getattr(adapter.capabilities, field.name) for adapter in known.values()]
             rows.append((code(field.name), *(_yes(value) for value in values)))
     missing = [broker for broker in BROKERS if broker not in known]
-    note = f"\nNot in this table, because their adapters cannot be loaded here: {', '.join(missing)}.\n" if missing else ""
-    return table(("", *known), rows) + note
+    told = f"\nNot in this table, because their adapters cannot be loaded here: {', '.join(missing)}.\n"
+    return table(("", *known), rows) + (told if missing else "")
 
 
 def binance_table() -> str:
