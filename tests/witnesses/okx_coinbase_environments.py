@@ -1,0 +1,52 @@
+"""Environments of their own for the venues' own clients, made under ``.venvs`` when they are not there yet."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autotrader_lab.sandbox import start_sandbox
+
+HERE = Path(__file__).resolve()
+
+
+def interpreter(name: str, package: str, module: str) -> Path:
+    """The interpreter of an environment that has `package`, or a skip that says why there is none."""
+    environment = HERE.parents[2] / ".venvs" / name
+    python = environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    if python.exists() and subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode == 0:
+        return python
+    try:
+        subprocess.run([sys.executable, "-m", "venv", environment], check=True, capture_output=True, timeout=120)
+        subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", "--retries", "1", "--timeout", "10", package],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    except (subprocess.SubprocessError, OSError) as error:
+        said = getattr(error, "stderr", None) or str(error)
+        pytest.skip(f"{package} cannot be installed into .venvs/{name} here: {str(said)[-300:]}")
+    return python
+
+
+def testify(python: Path, script: str, venue: str) -> dict[str, Any]:
+    """What a witness saw on a sandbox of one venue that speaks TLS."""
+    with start_sandbox(seed=3, speed=5, venues=[venue], tls=True) as sandbox:
+        done = subprocess.run(
+            [python, HERE.with_name(script)],
+            input=json.dumps(sandbox.addresses),
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr[-3_000:]
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
