@@ -22,7 +22,7 @@ $(VENV)/.lab: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.lab
-	@$(PIP) --editable '.[lab,crypto,postgres,dev]'
+	@$(PIP) --editable '.[lab,crypto,oanda,ibkr,fxcm,postgres,dev]'
 	@touch $@
 
 lab: $(VENV)/.lab
