@@ -1,7 +1,7 @@
 """coinbase-advanced-py, the venue's own client, trades on the sandbox in both worlds.
 
-Run in an environment that has coinbase-advanced-py, with the sandbox's addresses (TLS) as JSON on standard input; prints
-one line of JSON with what it saw. It knows nothing of this repository.
+Run in an environment that has coinbase-advanced-py, with the sandbox's addresses (TLS) as JSON on standard input;
+prints one line of JSON with what it saw. It knows nothing of this repository.
 """
 
 import json

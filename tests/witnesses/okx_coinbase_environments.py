@@ -36,7 +36,7 @@ def interpreter(name: str, package: str, module: str) -> Path:
     return python
 
 
-def testify(python: Path, script: str, venue: str) -> dict[str, Any]:
+def hear(python: Path, script: str, venue: str) -> dict[str, Any]:
     """What a witness saw on a sandbox of one venue that speaks TLS."""
     with start_sandbox(seed=3, speed=5, venues=[venue], tls=True) as sandbox:
         done = subprocess.run(

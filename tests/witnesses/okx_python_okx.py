@@ -5,6 +5,7 @@ of JSON with what it saw. It knows nothing of this repository.
 """
 
 import asyncio
+import itertools
 import json
 import os
 import sys
@@ -103,8 +104,7 @@ async def trade_over_websockets(entry, low):
         await asyncio.sleep(0.02)
     books = [row for row in told if row.get("arg", {}).get("channel") == "books" and "data" in row]
     chained = all(
-        later["data"][0]["prevSeqId"] == earlier["data"][0]["seqId"]
-        for earlier, later in zip(books, books[1:], strict=False)
+        later["data"][0]["prevSeqId"] == earlier["data"][0]["seqId"] for earlier, later in itertools.pairwise(books)
     )
     answers = [row for row in heard if row.get("op") == "order"]
     accounts = [row["data"][0] for row in heard if row.get("arg", {}).get("channel") == "account" and "data" in row]

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from okx_coinbase_environments import interpreter, testify
+from okx_coinbase_environments import interpreter, hear
 
 pytestmark = pytest.mark.witness
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.witness
 @pytest.fixture(scope="module")
 def seen() -> dict[str, Any]:
     python = interpreter("coinbase-advanced-py", "coinbase-advanced-py>=1.8", "coinbase.rest")
-    return testify(python, "coinbase_advanced_py.py", "coinbase")
+    return hear(python, "coinbase_advanced_py.py", "coinbase")
 
 
 @pytest.mark.parametrize("world", ["testnet", "live"])

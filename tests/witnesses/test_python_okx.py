@@ -3,14 +3,14 @@
 from typing import Any
 
 import pytest
-from okx_coinbase_environments import interpreter, testify
+from okx_coinbase_environments import hear, interpreter
 
 pytestmark = pytest.mark.witness
 
 
 @pytest.fixture(scope="module")
 def seen() -> dict[str, Any]:
-    return testify(interpreter("python-okx", "python-okx>=0.4", "okx.Trade"), "okx_python_okx.py", "okx")
+    return hear(interpreter("python-okx", "python-okx>=0.4", "okx.Trade"), "okx_python_okx.py", "okx")
 
 
 @pytest.mark.parametrize("world", ["testnet", "live"])
