@@ -17,6 +17,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "binance-capabilities": venues.binance_table,
     "capabilities": venues.capability_matrix,
     "commands": commands.command_reference,
+    "conformance-faults": venues.fault_table,
     "denial-codes": orders.denial_table,
     "environment": hosts.environment_table,
     "errors": errors.error_tree,

@@ -24,6 +24,8 @@ _FILES = {
     "kill_file": "not there; whoever creates it pulls the kill switch (the host looks 20 times a second)",
     "log_file": "the host's own log",
     "lock_file": "held by the one host that may work here",
+    "metrics_target_file": "where Prometheus finds the host's figures",
+    "metrics_token_file": "the token for those figures, which opens nothing else",
 }
 
 
@@ -48,7 +50,7 @@ def run_folder() -> str:
     """What lies in a session's folder."""
     folder = runs.RunFolder(Path("session"))
     paths = {name: value for name, value in vars(folder).items() if isinstance(value, Path) and name != "path"}
-    return table(("name", "what it is"), ((code(path.name), _FILES[name]) for name, path in paths.items()))
+    return table(("name", "what it is"), ((code(path.name), _FILES.get(name, "")) for name, path in paths.items()))
 
 
 def lease_table() -> str:

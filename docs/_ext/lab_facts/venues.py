@@ -8,9 +8,10 @@ from dataclasses import fields
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter, Capabilities
 from autotrader_lab.execution.config import BROKERS
 from autotrader_lab.model.orders import OrderType
+from autotrader_lab.testing.harness import Fault
 from lab_facts.markdown import code, documented, table
 
-__all__ = ["adapters", "binance_table", "capability_matrix"]
+__all__ = ["adapters", "binance_table", "capability_matrix", "fault_table"]
 
 
 def adapters() -> dict[str, type[BaseBrokerAdapter]]:
@@ -61,6 +62,11 @@ def binance_table() -> str:
             value = getattr(capabilities, field.name)
             rows.append((code(field.name), _yes(value), meanings.get(field.name, "")))
     return table(("", "Binance spot", "meaning"), rows)
+
+
+def fault_table() -> str:
+    """What the conformance suite provokes at a venue."""
+    return table(("fault", "the venue is made to"), ((code(fault.name), fault.value) for fault in Fault))
 
 
 def _yes(value: object) -> str:
