@@ -25,7 +25,7 @@ from autotrader_lab.execution.adapters.fix.session import (
     SessionSettings,
 )
 from autotrader_lab.model.clock import Clock
-from autotrader_lab.model.errors import AutoTraderError, NotConnected, VenueUnavailable
+from autotrader_lab.model.errors import AutoTraderError, VenueUnavailable
 
 __all__ = ["FixLink", "LogonRefused"]
 
@@ -77,8 +77,8 @@ class FixLink:
         first_pause_s: float = 0.05,
         longest_pause_s: float = 5.0,
     ) -> None:
-        self.is_up = False
         self.connections = 0
+        self._up = asyncio.Event()
         self._name = name
         self._settings = settings
         self._host, self._port, self._tls = host, port, tls
@@ -92,6 +92,11 @@ class FixLink:
 
     def __repr__(self) -> str:
         return f"FixLink({self._settings!r} at {self._host}:{self._port}, {'up' if self.is_up else 'down'})"
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is logged on and greeted."""
+        return self._up.is_set()
 
     @property
     def clock_offset_ms(self) -> float | None:
@@ -125,6 +130,15 @@ class FixLink:
             task.cancel()
             await asyncio.wait({task})
 
+    async def wait_up(self, within_s: float) -> bool:
+        """Whether the line is up, or comes up within so many seconds."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._up.wait()
+        except TimeoutError:
+            return False
+        return True
+
     def send(self, msg_type: str, body: Iterable[Field]) -> int:
         """Put a message on the wire, now.
 
@@ -135,16 +149,14 @@ class FixLink:
 
         Raises
         ------
-        NotConnected
-            If there is no logged-on connection; nothing left.
         VenueUnavailable
-            If the other side has stopped reading; nothing left.
+            If there is no logged-on connection, or the other side has stopped reading; nothing left.
         DataError
             If a value cannot be written; nothing left.
         """
         wire = self._wire
         if wire is None or not wire.is_open:
-            raise NotConnected(f"{self._name}: there is no connection to {self._host}:{self._port} right now")
+            raise VenueUnavailable(f"{self._name}: there is no connection to {self._host}:{self._port} right now")
         if wire.waiting_bytes > _MOST_WAITING_BYTES:
             raise VenueUnavailable(f"{self._name}: the venue has stopped reading, {wire.waiting_bytes} bytes wait")
         return wire.send(msg_type, body)
@@ -158,7 +170,7 @@ class FixLink:
             except (AutoTraderError, OSError, ExceptionGroup) as error:
                 was_up, cause = self.is_up, _first(error)
             finally:
-                self.is_up = False
+                self._up.clear()
                 wire, self._wire = self._wire, None
                 if wire is not None:
                     wire.close()
@@ -209,7 +221,7 @@ class FixLink:
             group.create_task(self._keep_time(wire), name=f"{self._name}-heartbeat")
             group.create_task(_end_of(wire), name=f"{self._name}-watch")
             await self._greet()
-            self.is_up = True
+            self._up.set()
             self.connections += 1
             if ready.done():
                 self._tell("restored", "what was missed is known")

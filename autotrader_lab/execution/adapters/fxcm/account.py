@@ -117,6 +117,7 @@ class FXCMAccount(FXCMBooks):
             tell=self._line_changed,
         )
         self._inquiries = Inquiries(lambda: self._link, timeout_s)
+        self._timeout_s = timeout_s
         self._users: set[str] = set()
         self._accounts: dict[str, AccountState] = {}
         self._quote_callbacks: list[Any] = []
@@ -177,7 +178,13 @@ class FXCMAccount(FXCMBooks):
     def _up(self) -> None:
         self._connected()
         if not self._link.is_up:
-            raise NotConnected(f"{VENUE} {self.environment}: the connection is being made anew; nothing was sent")
+            raise VenueUnavailable(f"{VENUE} {self.environment}: the connection is being made anew; nothing was sent")
+
+    async def _ready(self) -> None:
+        """Wait for a connection that is being made anew, as long as for an answer."""
+        self._connected()
+        if not await self._link.wait_up(self._timeout_s):
+            raise VenueUnavailable(f"{VENUE} {self.environment}: no connection within {self._timeout_s:g} s")
 
     def _line_changed(self, state: ConnectionState, reason: str) -> None:
         if state == "lost":
@@ -377,6 +384,9 @@ class FXCMAccount(FXCMBooks):
                 self._inquiries.part(execution.mass_id, listed, last=listed is None or execution.is_last)
             else:
                 self._inquiries.part(execution.mass_id, listed, last=execution.is_last, total=execution.mass_total)
+        if view is not None and execution.is_duplicate:
+            self._inquiries.doubt(view.client_order_id, f"the venue has an order of this id: {execution.reason}")
+            return
         if view is not None and (execution.order_id or not (was_asked or execution.is_unknown_order)):
             self._absorb(view, execution)
         for key in {execution.status_id, *asking}:

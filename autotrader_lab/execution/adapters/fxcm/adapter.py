@@ -29,7 +29,6 @@ from autotrader_lab.model.errors import (
     ConfigError,
     DataError,
     InstrumentError,
-    NotConnected,
     OrderError,
     OrderNotFound,
     OrderRefused,
@@ -174,6 +173,11 @@ class FXCMAdapter(FXCMAccount):
                 f"{VENUE}: client_order_id {order.client_order_id!r} was sent before and is {earlier.status.value}; "
                 "nothing was sent now, every order needs an id of its own"
             )
+        if earlier is not None and earlier.status in NOT_SEEN and await self._look_up(earlier) is not None:
+            raise OutcomeUnknown(
+                f"{VENUE}: client_order_id {order.client_order_id!r} was sent before, the venue has it and it is "
+                f"{earlier.status.value}; nothing was sent now"
+            )
         closes = await self._closes(order)
         name = order.client_order_id
         self.orders[name] = order
@@ -186,7 +190,7 @@ class FXCMAdapter(FXCMAccount):
         except NoAnswer as silence:
             order.apply(InDoubt(name, self._clock.now_ns(), str(silence)))
             raise OutcomeUnknown(f"{VENUE} {self.environment}: order {name} was sent: {silence}") from silence
-        except (NotConnected, VenueUnavailable, DataError):
+        except (VenueUnavailable, DataError):
             # It never left: an earlier attempt under this id, if there was one, is still what it was.
             self.orders.pop(name)
             if earlier is not None:
@@ -205,7 +209,7 @@ class FXCMAdapter(FXCMAccount):
         return encode.closing_ticket(order, await self.get_open_tickets())
 
     async def cancel_order(self, order_id: str) -> bool:
-        self._up()
+        await self._ready()
         view = self._find_view(order_id)
         if view is not None and not view.is_open:
             return True
@@ -257,7 +261,7 @@ class FXCMAdapter(FXCMAccount):
         OutcomeUnknown
             If it does not answer.
         """
-        self._up()
+        await self._ready()
         view = self._find_view(order_id)
         if view is None:
             raise OrderNotFound(f"{VENUE}: order {order_id} was not sent or adopted here; adopt it first")
@@ -316,7 +320,7 @@ class FXCMAdapter(FXCMAccount):
     # --- queries ----------------------------------------------------------------------------------------------
 
     async def get_order_status(self, order_id: str) -> Order:
-        self._up()
+        await self._ready()
         view = self._find_view(order_id)
         if view is None:
             return await self._foreign(order_id)
@@ -326,7 +330,7 @@ class FXCMAdapter(FXCMAccount):
         return found
 
     async def find_order(self, client_order_id: str, symbol: str) -> Order | None:
-        self._up()
+        await self._ready()
         view = self.orders.get(client_order_id)
         if view is not None:
             return await self._look_up(view)
@@ -368,7 +372,7 @@ class FXCMAdapter(FXCMAccount):
         )
 
     async def get_open_orders(self, symbol: str | None = None) -> list[Order]:
-        self._up()
+        await self._ready()
         wanted = self.instruments.find(symbol).symbol if symbol is not None else None
         key = self._inquiries.new_id("M")
         found = await self._ask("AF", "open orders", key, encode.mass_status_request(self.account, key))
@@ -380,17 +384,18 @@ class FXCMAdapter(FXCMAccount):
 
         FXCM lists positions, not executions: every working order is asked after, and what it grew by is a fill.
         """
-        self._up()
+        await self._ready()
         name = self.instruments.find(symbol).symbol
         for view in [view for view in self.orders.values() if view.symbol == name and view.is_open]:
             await self._look_up(view)
         # FXCM tells whole seconds.
         since_ns = since_ns // 1_000_000_000 * 1_000_000_000
-        return [fill for fill in self._ledger.get(name, []) if to_ns(fill.timestamp) >= since_ns]
+        found = [fill for fill in self._ledger.get(name, []) if to_ns(fill.timestamp) >= since_ns]
+        return sorted(found, key=lambda fill: fill.timestamp)
 
     async def get_open_tickets(self) -> list[Ticket]:
         """The account's open positions one by one, as FXCM keeps them."""
-        self._up()
+        await self._ready()
         return [ticket for ticket in await self._tickets() if not ticket.is_closed]
 
     async def get_positions(self) -> dict[str, float]:
@@ -402,7 +407,7 @@ class FXCMAdapter(FXCMAccount):
 
     async def get_account_balance(self) -> dict[str, float]:
         """The cash balance in the account's currency: deposits and realised profit, open positions left out."""
-        self._up()
+        await self._ready()
         key = self._inquiries.new_id("C")
         await self._ask("BB", "the account", key, encode.account_request(key))
         assert self.state is not None, "a connected account has reported itself"

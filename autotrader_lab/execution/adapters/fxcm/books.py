@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 WORKING = frozenset({OrderStatus.SUBMITTED, OrderStatus.PARTIAL_FILL})
 NOT_SEEN = frozenset({OrderStatus.PENDING, OrderStatus.UNKNOWN})
 
-_PRICE_STEP = Decimal("1e-10")
+_NOT_REACHED = "ORA-20112"
 _STATUS = {
     Phase.FILLED: OrderStatus.FILLED,
     Phase.CANCELLED: OrderStatus.CANCELLED,
@@ -78,6 +78,10 @@ class FXCMBooks(BaseBrokerAdapter):
     def _absorb(self, view: Order, execution: Execution) -> None:
         """Report what an execution report says about our order; what was told before is not told again."""
         name, at_ns = view.client_order_id, execution.timestamp_ns
+        if execution.phase is Phase.REJECTED and execution.code == _NOT_REACHED and _is_immediate(view):
+            # FXCM refuses an order for now or never that does not reach the market: it ran out, as elsewhere.
+            self._tell(Expired(name, at_ns, execution.reason))
+            return
         if execution.phase is Phase.REJECTED:
             self._tell(Rejected(name, at_ns, execution.reason or "no reason given", execution.code))
             return
@@ -106,7 +110,9 @@ class FXCMBooks(BaseBrokerAdapter):
             return
         price = execution.last_price
         if execution.last_quantity != new or price <= 0:
-            price = ((execution.average * execution.filled - view._cost) / new).quantize(_PRICE_STEP)
+            # FXCM rounds its averages, so what they tell of one part is no finer than a tick.
+            told = (execution.average * execution.filled - view._cost) / new
+            price = self.instruments.find(view.symbol).round_price(told)
         self._book(view, execution.order_id, new, execution.filled, price, execution.timestamp_ns, execution)
 
     def _book(
@@ -211,8 +217,12 @@ class FXCMBooks(BaseBrokerAdapter):
         self._acknowledge(view, order_id or view.client_order_id, at_ns)
         new = total - view._filled
         if new > 0:
-            price = ((cost - view._cost) / new).quantize(_PRICE_STEP)
+            price = self.instruments.find(view.symbol).round_price((cost - view._cost) / new)
             self._book(view, order_id, new, total, price, at_ns)
         if total < exact(view.quantity):
             self._tell(Cancelled(view.client_order_id, at_ns, "finished at the venue; its positions show the rest"))
         return view.copy()
+
+
+def _is_immediate(order: Order) -> bool:
+    return order.effective_time_in_force in ("IOC", "FOK")

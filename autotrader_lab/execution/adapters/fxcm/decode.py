@@ -123,6 +123,11 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it says that there is no such order, in answer to a question."""
         return not self.order_id and self.phase is Phase.REJECTED and (bool(self.status_id) or self.exec_type == "I")
 
+    @property
+    def is_duplicate(self) -> bool:
+        """Whether an order is refused because there is one under its id: that one lives."""
+        return self.phase is Phase.REJECTED and (self.code == "6" or "duplicate" in self.reason.lower())
+
 
 class Refusal(msgspec.Struct, frozen=True):
     """A request that was not carried out: Reject (3), OrderCancelReject (9), BusinessMessageReject (j) and kin.
@@ -133,6 +138,8 @@ class Refusal(msgspec.Struct, frozen=True):
         Sequence number of the refused message, where it is told.
     client_ids : tuple of str
         What the refused request was called, and what it was about.
+    is_outage : bool
+        The venue says that the part of it that would know is down: no evidence that nothing was done.
     """
 
     msg_type: str
@@ -141,6 +148,7 @@ class Refusal(msgspec.Struct, frozen=True):
     client_ids: tuple[str, ...]
     code: str
     reason: str
+    is_outage: bool = False
 
 
 class AccountState(msgspec.Struct, frozen=True):
@@ -386,6 +394,7 @@ def decode_refusal(message: FixMessage) -> Refusal:
         client_ids=tuple(dict.fromkeys(name for name in names if name)),
         code=_code(text, reason_number),
         reason=text or f"{kind} {reason_number}".strip(),
+        is_outage=kind == "j" and reason_number in ("4", "7"),
     )
 
 

@@ -70,7 +70,7 @@ class Inquiries:
 
         Raises
         ------
-        NotConnected, VenueUnavailable, DataError
+        VenueUnavailable, DataError
             If it never left.
         Refused
             If the venue said no.
@@ -118,9 +118,16 @@ class Inquiries:
             named = question.key in refusal.client_ids
             numbered = refusal.reference is not None and refusal.reference == question.number
             if (named or numbered) and not question.answer.done():
-                question.answer.set_exception(Refused(refusal))
+                kind = NoAnswer(refusal.reason) if refusal.is_outage else Refused(refusal)
+                question.answer.set_exception(kind)
                 return True
         return False
+
+    def doubt(self, key: str, reason: str) -> None:
+        """What came back to `key` proves nothing."""
+        question = self._open.get(key)
+        if question is not None and not question.answer.done():
+            question.answer.set_exception(NoAnswer(reason))
 
     def drop(self, reason: str) -> None:
         """The connection is gone: nobody will be answered over it."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from msgspec import structs
 
 from autotrader_lab.sandbox.margin import MarginExchange
-from autotrader_lab.sandbox.orders import ExecutionKind, Order, OrderEvent, OrderRequest, Refused, Side
+from autotrader_lab.sandbox.orders import ExecutionKind, Order, OrderEvent, OrderRequest, Refused, Side, TimeInForce
 from autotrader_lab.sandbox.settlement import Event
 from autotrader_lab.sandbox.units import ONE, notional
 from autotrader_lab.sandbox.venues.fxcm import render
@@ -171,6 +171,21 @@ class Desk:
         )
         self._by_client[message[11]] = self._by_order[order.order_id] = placed
 
+    def _known(self, order: Order) -> Placed:
+        """What we know of an order; one that came over no connection of ours is a person's, by telephone."""
+        found = self._by_order.get(order.order_id)
+        if found is None:
+            product = next(p for p in PRODUCTS.values() if p.instrument.symbol == order.symbol)
+            kind = "3" if order.type.has_stop else "2" if order.type.has_limit else "1"
+            times = {TimeInForce.IOC: "3", TimeInForce.FOK: "4"}.get(order.time_in_force, "1")
+            mine = self._account.orders[order.symbol][order.order_id]
+            found = Placed(
+                product=product, order_type=kind, time_in_force=times, client_id=order.client_order_id, order=mine
+            )
+            self._by_order[order.order_id] = found
+            self._by_client.setdefault(order.client_order_id, found)
+        return found
+
     def _place(self, request: OrderRequest) -> Order:
         try:
             return self.exchange.place(self.customer.account, request, self.world.now_ms())
@@ -266,7 +281,7 @@ class Desk:
         yield "8", self._snapshot(placed, extra)
 
     def _mass_status(self, message: Incoming) -> Iterator[Said]:
-        working = [self._by_order[number] for number in self._account.open]
+        working = [self._known(order) for order in self._account.open.values()]
         if not working:
             extra: Tags = [(150, "I"), (584, message[584]), (911, "0"), (912, "Y")]
             yield "8", render.rejected(self.customer, {}, self.world.now_ms(), "No orders found", "5", extra)
@@ -285,9 +300,7 @@ class Desk:
         """Execution reports about what happened to this account's orders."""
         for event in events:
             if isinstance(event, OrderEvent) and event.order.account == self.customer.account:
-                placed = self._by_order.get(event.order.order_id)
-                if placed is not None:
-                    yield from (("8", tags) for tags in self._event(placed, event))
+                yield from (("8", tags) for tags in self._event(self._known(event.order), event))
 
     def _event(self, placed: Placed, event: OrderEvent) -> Iterator[Tags]:
         order = event.order

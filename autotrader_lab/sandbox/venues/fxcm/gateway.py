@@ -53,6 +53,7 @@ class Connection:
         world: str,
         publish: Callable[[], None],
         may_enter: Callable[[Connection], bool],
+        reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
         self.session = Acceptor(COMP_ID, customer.session_id, self._write, desk.world.now_ms)
@@ -64,17 +65,30 @@ class Connection:
         self._world = world
         self._publish = publish
         self._may_enter = may_enter
+        self._reader = reader
         self._writer = writer
-        self._muted = False
+        self._captured: list[Said] | None = None
+        self._answers: set[asyncio.Task[None]] = set()
         self._late: asyncio.TimerHandle | None = None
         self._waiting: list[tuple[float, str]] = []
 
     # --- outgoing -------------------------------------------------------------------------------------------------
 
+    @property
+    def is_deserted(self) -> bool:
+        """Whether the client has closed its side, though what it sent before may still be in work."""
+        return self._reader.at_eof() or self._writer.is_closing()
+
     def say(self, said: Said, channel: str = "user") -> None:
-        """Send an application message, through the hooks; never waits."""
+        """Send an application message, through the hooks; never waits.
+
+        What a request causes at once is its answer; only what comes by itself is an event of the account's.
+        """
+        if self._captured is not None and channel == "user":
+            self._captured.append(said)
+            return
         kind, tags = said
-        if self.session.is_open and not self._muted:
+        if self.session.is_open:
             text = SOH.join([f"35={kind}", *(f"{tag}={value}" for tag, value in tags)])
             self._hooks.frame(self._world, channel, text, self)
 
@@ -135,9 +149,19 @@ class Connection:
 
     # --- incoming -------------------------------------------------------------------------------------------------
 
-    async def run(self, reader: asyncio.StreamReader) -> None:
-        """Read until the connection ends."""
-        while not self.session.is_over and (data := await reader.read(65_536)):
+    async def run(self) -> None:
+        """Read until the connection ends; then nothing of it is left."""
+        try:
+            await self._read()
+        finally:
+            for task in list(self._answers):
+                task.cancel()
+            await asyncio.gather(*self._answers, return_exceptions=True)
+            if self._late is not None:
+                self._late.cancel()
+
+    async def _read(self) -> None:
+        while not self.session.is_over and (data := await self._reader.read(65_536)):
             for message in self.session.feed(data):
                 if not self.session.is_open:
                     self._log_on(message)
@@ -172,28 +196,36 @@ class Connection:
         params: dict[str, Any] = {"symbol": names.get(55, ""), "side": side, "tags": names}
         info = RequestInfo(self._world, CHANNEL, message.kind, params, "fxcm")
         answer = await self._hooks.before(info)
-        answers: list[Said] = []
+        said: list[Said] = []
         is_real = answer is None
         if answer is None:
-            answers = self._act(message)
+            # What the request causes is its answer: it is held until the hooks have seen the request through.
+            self._captured = said
+            acted = self._act(message)
+            self._publish()
+            self._captured = None
+            said += acted
             answer = Answer(200, {})
-        answer = await self._hooks.after(info, answer)
-        if answer is None:
+        # An answer that is late does not hold up what was asked after it.
+        task = asyncio.create_task(self._answer(message, info, answer, said, is_real), name="sandbox fxcm answer")
+        self._answers.add(task)
+        task.add_done_callback(self._answers.discard)
+
+    async def _answer(
+        self, message: Incoming, info: RequestInfo, answer: Answer, said: list[Said], is_real: bool
+    ) -> None:
+        final = await self._hooks.after(info, answer)
+        if final is None:
             self.abort()
-            self._publish()
-            return
-        if isinstance(answer.body, bytes):
-            self._muted = True
-            self._publish()
-            self._muted = False
-            self._write(answer.body)
-            return
-        if not is_real or answer.status != 200:
-            said = answer.body if isinstance(answer.body, dict) else {}
-            answers = [("j", business_reject(message, str(said.get("error", "Application not available")), "4"))]
-        self._publish()
-        for said_now in answers:
-            self.say(said_now)
+        elif isinstance(final.body, bytes):
+            self._write(final.body)
+        elif is_real and final.status == 200:
+            for one in said:
+                self.say(one, CHANNEL)
+        else:
+            body = final.body if isinstance(final.body, dict) else {}
+            text = str(body.get("error", "Application not available"))
+            self.say(("j", business_reject(message, text, "4")), CHANNEL)
 
     def _act(self, message: Incoming) -> list[Said]:
         if message.kind == "BE":

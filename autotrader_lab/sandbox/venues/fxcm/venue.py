@@ -71,16 +71,20 @@ class FxcmVenue:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(
-            self.customer, self.desk, self._hooks, self.world.name, self.world.publish, self._may_enter, writer
+            self.customer, self.desk, self._hooks, self.world.name, self.world.publish, self._may_enter, reader, writer
         )
         self._connections.append(connection)
         try:
-            await connection.run(reader)
+            await connection.run()
         finally:
             self._connections.remove(connection)
 
     def _may_enter(self, newcomer: Connection) -> bool:
-        return not any(one.session.is_open for one in self._connections if one is not newcomer)
+        others = [one for one in self._connections if one is not newcomer and one.session.is_open]
+        for one in others:
+            if one.is_deserted:
+                one.abort()
+        return all(one.is_deserted for one in others)
 
     def _on_events(self, events: Sequence[Event]) -> None:
         said = list(self.desk.reports(events))
