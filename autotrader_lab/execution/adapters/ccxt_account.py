@@ -29,6 +29,7 @@ from autotrader_lab.model.errors import (
     DataError,
     NotConnected,
     OutcomeUnknown,
+    VenueError,
     VenueUnavailable,
 )
 from autotrader_lab.model.instruments import Instruments
@@ -38,6 +39,9 @@ __all__ = ["CcxtAccount", "secret"]
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_ODD_CLOCK_MS = 500.0
+_SOON_S = 2.0
 
 
 class CcxtAccount(BaseBrokerAdapter):
@@ -221,11 +225,18 @@ class CcxtAccount(BaseBrokerAdapter):
         -------
         float
             Venue minus ours, ms.
+
+        Raises
+        ------
+        VenueUnavailable
+            If it does not answer, or not with a time.
         """
         exchange = self._connected()
         before_ns, machine_ms = self._clock.now_ns(), exchange.milliseconds()
         venue_ms = await self._ask("query", "the time", exchange.fetch_time)
         after_ns = self._clock.now_ns()
+        if not isinstance(venue_ms, int | float):
+            raise VenueUnavailable(f"{self.venue} {self._world}: no time in the answer to the question for it")
         half_trip_ms = (exchange.milliseconds() - machine_ms) / 2
         # ccxt stamps requests with the machine's clock minus this.
         exchange.options["timeDifference"] = round(machine_ms + half_trip_ms - venue_ms)
@@ -234,10 +245,12 @@ class CcxtAccount(BaseBrokerAdapter):
 
     async def _keep_time(self) -> None:
         while True:
-            await self._clock.sleep(self._clock_sync_s)
+            # A clock that was found wrong may be right again soon, and entries wait for it.
+            is_odd = abs(self.clock_offset_ms or 0.0) > _ODD_CLOCK_MS
+            await self._clock.sleep(min(self._clock_sync_s, _SOON_S) if is_odd else self._clock_sync_s)
             try:
                 await self.sync_clock()
-            except VenueUnavailable as error:
+            except VenueError as error:
                 log.warning("%s: the clock could not be measured: %s", self.venue, error)
 
     def _venue_now_ns(self) -> int:
