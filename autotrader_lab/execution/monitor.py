@@ -103,7 +103,7 @@ class Monitor:
         Parameters
         ----------
         trigger : str
-            start, reconnect, timer or asked.
+            What made us look: start, reconnect, timer, asked, …; goes into the record.
         outage_s : callable, optional
             Asked at the end how long the connection has been gone, for the record.
         """

@@ -24,7 +24,7 @@ class Difference:
     Attributes
     ----------
     kind : str
-        ``position_drift``, ``order_in_doubt`` or ``foreign_order``.
+        ``position_drift``, ``foreign_order``, or ``no_answer`` where the venue did not say.
     subject : str
         Symbol or order id.
     ours, theirs : str

@@ -73,15 +73,21 @@ class RiskLimits(BaseModel):
     max_position, default_max_position : dict, float or None
         Cap on the position after the trade, working orders included; by symbol, and for all others.
     max_gross_exposure, max_net_exposure : float or None
+        Sum of the positions' notionals, unsigned and signed, after the trade.
     max_open_orders : int
+        Orders that may be open at once, those in doubt included.
     max_orders_per_minute : int or None
+        Orders let through within any 60 seconds.
     duplicate_window_s : float
         Same symbol, side, quantity and price within this many seconds is a duplicate; 0 checks decision ids only.
     max_daily_loss : float or None
         Loss since 00:00 UTC, fees included.
     max_drawdown : float or None
         Fraction of the session's peak equity.
-    stale_data_s, max_clock_skew_ms : float or None
+    stale_data_s : float or None
+        Age of the last price beyond which entries are denied, where a feed runs.
+    max_clock_skew_ms : float or None
+        Difference between our clock and the venue's beyond which entries are denied.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
