@@ -15,7 +15,7 @@ from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.resiliency.breaker import BreakerState, CircuitBreaker
 from autotrader_lab.execution.resiliency.dead_letters import DeadLetters
 from autotrader_lab.model.clock import Clock, SystemClock
-from autotrader_lab.model.errors import NotConnected, OutcomeUnknown, RateLimited, VenueUnavailable
+from autotrader_lab.model.errors import ConfigError, NotConnected, OutcomeUnknown, RateLimited, VenueUnavailable
 from autotrader_lab.model.orders import Order, OrderStatus
 
 __all__ = ["ResiliencyManager"]
@@ -42,6 +42,11 @@ class ResiliencyManager:
     seed : int, optional
         Of the jitter.
 
+    Raises
+    ------
+    ConfigError
+        If `max_retries` is less than 1.
+
     Attributes
     ----------
     dead_letters : DeadLetters
@@ -61,6 +66,8 @@ class ResiliencyManager:
         enable_dlq: bool = True,
         seed: int | None = None,
     ) -> None:
+        if max_retries < 1:
+            raise ConfigError(f"max_retries {max_retries} sends nothing; 1 means one attempt and no repetition")
         self.adapter = adapter
         self.max_retries = max_retries
         self.initial_backoff = initial_backoff
