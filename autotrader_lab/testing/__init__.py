@@ -45,6 +45,7 @@ from autotrader_lab.testing.bench import Bench  # noqa: E402
 from autotrader_lab.testing.coverage import adapter_classes, conformance_gaps  # noqa: E402
 from autotrader_lab.testing.fakes import Line, UnreliableAdapter  # noqa: E402
 from autotrader_lab.testing.harness import REQUEST_FAULTS, Fault, Harness, Request, VenueControl  # noqa: E402
+from autotrader_lab.testing.machine import OrderMachine, order_machine  # noqa: E402
 from autotrader_lab.testing.paper import LineControl, PaperControl, line_harness, paper_harness  # noqa: E402
 from autotrader_lab.testing.running import conforms  # noqa: E402
 from autotrader_lab.testing.suite import AdapterConformance  # noqa: E402
@@ -57,6 +58,7 @@ __all__ = [
     "Harness",
     "Line",
     "LineControl",
+    "OrderMachine",
     "PaperControl",
     "Request",
     "UnreliableAdapter",
@@ -65,5 +67,6 @@ __all__ = [
     "conformance_gaps",
     "conforms",
     "line_harness",
+    "order_machine",
     "paper_harness",
 ]

@@ -22,6 +22,7 @@ from autotrader_lab.execution.adapters.base import BaseBrokerAdapter, Capabiliti
 from autotrader_lab.execution.book import OrderBook
 from autotrader_lab.execution.oms import OrderManager
 from autotrader_lab.execution.oms.desk import Desk
+from autotrader_lab.execution.oms.evidence import catch_up
 from autotrader_lab.execution.risk import RiskGate, RiskLimits
 from autotrader_lab.model.clock import SimulatedClock, to_ns
 from autotrader_lab.model.errors import IllegalTransition, OrderNotFound
@@ -97,6 +98,7 @@ class Bench:
         self.price = 0.0
         self.unit = Decimal(0)
         self._problems: list[str] = []
+        self._told: set[str] = set()
         self._is_open = False
         self._held_at_start: Decimal | None = None
         self._started_ns = self.clock.now_ns()
@@ -150,8 +152,11 @@ class Bench:
         shadow = self.shadows.get(report.client_order_id)
         if shadow is None:
             return
-        if isinstance(report, Filled) and report.fill.execution_id in shadow.execution_ids:
-            self._problems.append(f"execution {report.fill.execution_id} of {report.client_order_id} was told twice")
+        if isinstance(report, Filled):
+            name = report.fill.execution_id
+            if name in self._told:
+                self._problems.append(f"execution {name} of {report.client_order_id} was told twice")
+            self._told.add(name)
         try:
             shadow.apply(report)
         except IllegalTransition as error:
@@ -268,17 +273,22 @@ class Bench:
         options.setdefault("submit", self.submit)
         return OrderManager(self.adapter, desk=desk, clock=self.clock, **options)
 
-    async def learn(self) -> list[Fill]:
-        """Ask for the executions since the test began and book those that nobody told; returns them."""
-        found = await self.call(self.adapter.get_fills(self.instrument.symbol, self._started_ns))
-        known = {fill.execution_id for fill in (*self.fills, *self.learned)}
-        fresh = [fill for fill in found if fill.execution_id not in known]
-        self.learned += fresh
-        for fill in fresh:
-            shadow = self.shadows.get(fill.client_order_id)
-            if shadow is not None:
-                shadow.apply(Filled(shadow.client_order_id, to_ns(fill.timestamp), fill))
-        return fresh
+    async def learn(self) -> None:
+        """Ask the venue about every order, as the engine does, and book what nobody told."""
+        for shadow in self.shadows.values():
+            if self.can.client_order_ids:
+                asked = self.adapter.find_order(shadow.client_order_id, self.instrument.symbol)
+            else:
+                asked = self.adapter.get_order_status(shadow.order_id)
+            theirs = await self.call(asked)
+            if theirs is None:
+                continue
+            fills = await self.call(self.adapter.get_fills(self.instrument.symbol, self._started_ns))
+            reports, _ = catch_up(shadow, theirs, fills, self.clock.now_ns())
+            for report in reports:
+                shadow.apply(report)
+                if isinstance(report, Filled):
+                    self.learned.append(report.fill)
 
     # --- time -------------------------------------------------------------------------------------------------
 
@@ -286,6 +296,7 @@ class Bench:
         """Await `asked`, moving a simulated clock on until it is there."""
         if not isinstance(self.clock, SimulatedClock):
             return await asked
+        await self.clock.advance(1e-6)  # no two requests are sent at the very same time
         task = asyncio.ensure_future(asked)
         try:
             await asyncio.sleep(0)
@@ -389,7 +400,7 @@ class Bench:
         positions = Positions()
         positions.know(self.instrument)
         for fill in (*self.fills, *self.learned):
-            positions.apply(fill)
+            positions.apply(fill)  # each execution once, told or found
         return self._held_at_start + positions.quantity(self.instrument.symbol) == await self.held()
 
     def ignore_position(self) -> None:

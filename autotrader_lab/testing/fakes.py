@@ -25,7 +25,7 @@ from autotrader_lab.model.errors import (
     VenueUnavailable,
 )
 from autotrader_lab.model.instruments import Instruments
-from autotrader_lab.model.orders import Accepted, Fill, Filled, InDoubt, Order, OrderStatus, Rejected, Report
+from autotrader_lab.model.orders import Accepted, Amended, Fill, Filled, InDoubt, Order, OrderStatus, Rejected, Report
 from autotrader_lab.testing.harness import Fault, Request
 
 __all__ = ["Line", "UnreliableAdapter"]
@@ -227,8 +227,13 @@ class UnreliableAdapter(BaseBrokerAdapter):
         view = self.orders[report.client_order_id]
         if isinstance(report, Accepted) and view.order_id == report.order_id and view.status is not _S.UNKNOWN:
             return
-        if not isinstance(report, Filled) and view.status is OrderStatus.REJECTED:
+        if not isinstance(report, Filled) and view.status is _S.REJECTED:
             return
+        if isinstance(report, Amended):
+            if not view.is_open:
+                return
+            if view.status not in (_S.SUBMITTED, _S.PARTIAL_FILL):
+                self._report(Accepted(report.client_order_id, report.timestamp_ns, report.order_id))
         self._report(report)
 
     async def _ask(self, kind: Request, what: str, call: Callable[[], Awaitable[T]]) -> T:
@@ -293,6 +298,8 @@ class UnreliableAdapter(BaseBrokerAdapter):
         return await self._ask("cancel", "cancel of all", lambda: self.remote.cancel_all(symbol))
 
     async def modify_order(self, order_id: str, quantity: float | None = None, price: float | None = None) -> Order:
+        if not self.capabilities.amend:
+            raise OrderError(f"order {order_id}: nothing can be changed in place here; cancel it and send what is left")
         changed = await self._ask(
             "cancel", f"change of {order_id}", lambda: self.remote.modify_order(order_id, quantity, price)
         )

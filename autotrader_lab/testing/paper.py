@@ -6,6 +6,7 @@ They are also the shortest examples of a control.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import ClassVar
@@ -144,9 +145,11 @@ def paper_harness(latency_ms: float = 5.0) -> Harness:
     return Harness(adapter, PaperControl(adapter), BTC, clock)
 
 
-def line_harness() -> Harness:
-    """Paper behind a line that can fail, on a stepped clock."""
+def line_harness(amend: bool = True) -> Harness:
+    """Paper behind a line that can fail, on a stepped clock; without `amend` a change is a cancel and a new order."""
     clock = SimulatedClock(_T0)
     venue = _paper(clock, 0.0)
     line = Line(clock)
-    return Harness(UnreliableAdapter(venue, line), LineControl(venue, line), BTC, clock)
+    adapter = UnreliableAdapter(venue, line)
+    adapter.capabilities = replace(adapter.capabilities, amend=amend)
+    return Harness(adapter, LineControl(venue, line), BTC, clock)

@@ -73,7 +73,8 @@ class SandboxControl(VenueControl):
         self._plan_outgoing = box.faults.outgoing
         # Every private frame of every venue passes here.
         box.faults.outgoing = self._outgoing  # type: ignore[method-assign]
-        box.faults.minds = lambda channel: True  # type: ignore[method-assign]
+        plan_minds = box.faults.minds
+        box.faults.minds = lambda channel: channel == "user" or plan_minds(channel)  # type: ignore[method-assign]
 
     def _exchange_symbol(self, instrument: Instrument) -> str:
         names = {name.replace("-", "").replace("/", ""): name for name in self._exchange.instruments}

@@ -18,3 +18,8 @@ class TestPaperWithoutLatency(AdapterConformance):
 class TestUnreliableLine(AdapterConformance):
     async def make(self) -> Harness:
         return line_harness()
+
+
+class TestUnreliableLineWithoutAmend(AdapterConformance):
+    async def make(self) -> Harness:
+        return line_harness(amend=False)

@@ -84,7 +84,7 @@ class Resync:
         await bench.settle()
         await bench.learn()
         assert bench.shadow(order).status is OrderStatus.FILLED
-        assert sum(exact(fill.quantity) for fill in (*bench.fills, *bench.learned)) == bench.unit
+        assert exact(bench.shadow(order).filled_quantity) == bench.unit
         theirs = await bench.call(bench.adapter.get_order_status(order.order_id))
         assert theirs.status is OrderStatus.FILLED
 
@@ -101,7 +101,7 @@ class Resync:
             await bench.settle()
             await bench.learn()
             assert bench.shadow(order).status is OrderStatus.FILLED
-            assert sum(exact(fill.quantity) for fill in (*bench.fills, *bench.learned)) == bench.unit
+            assert exact(bench.shadow(order).filled_quantity) == bench.unit
             await bench.finish()
         finally:
             await bench.disconnect()
