@@ -79,5 +79,9 @@ def _describe(addresses: dict[str, Any]) -> str:
 def _lines(label: str, entry: dict[str, Any]) -> list[str]:
     """A world's addresses on one line and its keys below."""
     where = [str(value) for name, value in entry.items() if "://" in str(value) or name == "address"]
-    keys = [f"{name} {value}" for name, value in entry.items() if str(value) not in where and "\n" not in str(value)]
+    keys = [
+        f"{name} {'(several lines: see --json)' if chr(10) in str(value) else value}"
+        for name, value in entry.items()
+        if str(value) not in where
+    ]
     return [f"{label:<16} {'  '.join(where)}", f"{'':<16} {'  '.join(keys)}"]

@@ -268,6 +268,9 @@ class Feeds:
 
     def tick(self, slow: bool) -> None:
         """Send what is due every 100 ms, and every second if `slow`."""
+        for book in self._desk.exchange.books.values():
+            # Nobody reads the notes of changed levels here: pictures are compared instead.
+            book.dirty.clear()
         for channel, name in list(self._readers):
             if channel == "books":
                 self._flush_book(name)
