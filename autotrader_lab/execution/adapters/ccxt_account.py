@@ -107,6 +107,7 @@ class CcxtAccount(BaseBrokerAdapter):
             tell=self._connection,
         )
         self._connected_ns = 0
+        self._clock_error_ns = 0
 
     def __repr__(self) -> str:
         state = "connected" if self._exchange is not None else "not connected"
@@ -241,6 +242,7 @@ class CcxtAccount(BaseBrokerAdapter):
         # ccxt stamps requests with the machine's clock minus this.
         exchange.options["timeDifference"] = round(machine_ms + half_trip_ms - venue_ms)
         self.clock_offset_ms = venue_ms - (before_ns + after_ns) / 2e6
+        self._clock_error_ns = (after_ns - before_ns) // 2
         return self.clock_offset_ms
 
     async def _keep_time(self) -> None:
@@ -255,6 +257,10 @@ class CcxtAccount(BaseBrokerAdapter):
 
     def _venue_now_ns(self) -> int:
         return self._clock.now_ns() + round((self.clock_offset_ms or 0.0) * 1e6)
+
+    def _not_later_ns(self) -> int:
+        """A time of the venue's clock that is certainly not after now, whole ms as venues count."""
+        return (self._venue_now_ns() - self._clock_error_ns) // 1_000_000 * 1_000_000
 
     def _connected(self) -> Any:
         if self._exchange is None:

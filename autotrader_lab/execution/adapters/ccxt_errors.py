@@ -149,6 +149,9 @@ def meaning_of(error: BaseException, codes: Mapping[str, Meaning] | None = None)
         return Meaning.DOUBT  # whatever class ccxt has for its code: a broken server's word is no refusal
     names = (kind.__name__ for kind in type(error).__mro__)
     name = next((name for name in names if name in MEANINGS), "BaseError")
+    status = getattr(error, "http_status", 200)
+    if name == "ExchangeError" and status in (418, 429):
+        return Meaning.RATE_LIMITED
     if name == "ExchangeError" and codes and code:
         # ccxt knows no class for it, yet it is a whole answer with a code in it: the code's family tells.
         return codes.get(f"{code[:2]}*") or codes.get("*") or MEANINGS[name]

@@ -152,10 +152,9 @@ class OkxLines:
 
     def _end(self, lost: asyncio.Future[Any]) -> None:
         """One line is over: so is the subscription."""
-        if self.ended.done():
-            return
         error = None if lost.cancelled() else lost.exception()
-        self.ended.set_exception(error or ConnectionError("the stream ended"))
+        if not self.ended.done():
+            self.ended.set_exception(error or ConnectionError("the stream ended"))
 
 
 def _look(ended: asyncio.Future[Any]) -> None:

@@ -70,14 +70,16 @@ class _Coinbase:
     options: dict[str, Any]
 
     def handle_message(self, client: Any, message: Any) -> None:
-        """Pass a message on, unless the venue's numbers say that one before it is missing: then the line is of no use.
+        """Pass a message on once, unless the venue's numbers say that one before it is missing: then the line ends.
 
         Nothing else tells of it, and a book that missed a change stays wrong.
         """
         number = message.get("sequence_num") if isinstance(message, Mapping) else None
         if isinstance(number, int):
             expected = vars(client).get("next_sequence_num", number)
-            if number != expected:
+            if number < expected:
+                return
+            if number > expected:
                 client.on_error(ConnectionError(f"message {expected} is missing, {number} came"))
                 return
             client.next_sequence_num = number + 1

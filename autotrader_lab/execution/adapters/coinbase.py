@@ -315,9 +315,10 @@ class CoinbaseAdapter(CcxtAdapter):
         return super()._check_amend(view, quantity, price)
 
     async def _place(self, order: Order, instrument: Instrument) -> tuple[Order, list[Fill]]:
+        # The answer has no time; the order is at least as young as this.
+        sent = from_ns(self._not_later_ns())
         raw = await self._exchange.v3PrivatePostBrokerageOrders(codec.encode_order(order, instrument))
-        now = from_ns(self._venue_now_ns())
-        return replace(order, order_id=codec.placed_id(raw), status=OrderStatus.SUBMITTED, updated_at=now), []
+        return replace(order, order_id=codec.placed_id(raw), status=OrderStatus.SUBMITTED, updated_at=sent), []
 
     async def _cancel(self, symbol: str, order_id: str, client_order_id: str) -> Order:
         if not order_id:

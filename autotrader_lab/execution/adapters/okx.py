@@ -236,6 +236,8 @@ class OKXAdapter(CcxtAdapter):
         return super()._check_amend(view, quantity, price)
 
     async def _place(self, order: Order, instrument: Instrument) -> tuple[Order, list[Fill]]:
+        # The answer's own time is that of its end, when the order may have been executed already.
+        at_ns = self._not_later_ns()
         if codec.is_algo(order):
             params = codec.encode_algo(order, instrument, self._trade_mode)
             row = await self._post("trade/order-algo", params)
@@ -245,7 +247,6 @@ class OKXAdapter(CcxtAdapter):
             params = codec.encode_order(order, instrument, self._trade_mode)
             row = await self._trade("trade/order", "order", params, instrument.symbol)
             order_id = _given(row, "ordId")
-        at_ns = int(row["ts"]) * 1_000_000 if row.get("ts") else self._venue_now_ns()
         taken = replace(order, order_id=order_id, status=OrderStatus.SUBMITTED, updated_at=from_ns(at_ns))
         if order.post_only and order.status is OrderStatus.PENDING:
             # It may have been thrown out the moment it was taken, and that is a refusal.
