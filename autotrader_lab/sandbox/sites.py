@@ -27,6 +27,7 @@ VENUES = (
     "coinbase",
     "oanda",
     "ibkr",
+    "fxcm",
 )
 SLOTS = {"binance": 0, "control": 2, "okx": 3, "coinbase": 5, "oanda": 9, "ibkr": 13, "fxcm": 15}
 PORTS = 17

@@ -12,6 +12,7 @@ from autotrader_lab.sandbox.venues.fxcm.wire import Incoming, Reader, Tags, comp
 __all__ = ["Acceptor"]
 
 ADMIN = frozenset("0124A5")
+"""Never sent again. A Reject (3) is, and needs no answer."""
 MOST_KEPT = 20_000
 
 
@@ -114,7 +115,7 @@ class Acceptor:
     def logout(self, why: str) -> None:
         """End the session."""
         if not self.is_over:
-            self.send("5", [(58, why)])
+            self.send("5", [(58, why)] if why else [])
             self.is_over, self.is_open = True, False
 
     def tick(self) -> None:
@@ -168,7 +169,7 @@ class Acceptor:
         elif kind not in ADMIN and not message[57]:
             self.reject(message, "TargetSubID is required on every message", 1, 57)
             return False
-        return kind not in ADMIN
+        return kind not in ADMIN and kind != "3"
 
     def _resend(self, message: Incoming) -> None:
         """Send again what was kept; a run of what is not kept becomes one gap fill."""
