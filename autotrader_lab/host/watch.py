@@ -36,7 +36,6 @@ class Watch:
     def __init__(self, session: Session, environment: Mapping[str, str]) -> None:
         self._session = session
         self.idle_exit_s = float(environment.get(IDLE_EXIT_VARIABLE) or IDLE_EXIT_S)
-        self._armed = False
         self._idle_since_ns: int | None = None
 
     async def run(self) -> None:
@@ -52,13 +51,8 @@ class Watch:
                 await self._session.clock_jumped(jump_ns / NS)
             if self._session.folder.take_kill_file():
                 await self._session.kill("the KILL file was touched")
-            self._look_at_arming()
-
-    def _look_at_arming(self) -> None:
-        armed = self._session.arming.armed_until_ns is not None
-        if self._armed and not armed:
-            self._session.arming_ended()
-        self._armed = armed
+            if self._session.trades_unarmed:
+                self._session.arming_ended()
 
     def _not_needed(self) -> bool:
         """Idle and nobody there; or paper, flat, nobody there and nobody who detached on purpose."""

@@ -41,6 +41,10 @@ class WatchedSession:
     async def kill(self, reason: str) -> None:
         self.told.append(reason)
 
+    @property
+    def trades_unarmed(self) -> bool:
+        return "armed" in self.told and self.arming.armed_until_ns is None and "arming ended" not in self.told
+
     def arming_ended(self) -> None:
         self.told.append("arming ended")
 
@@ -78,6 +82,7 @@ async def test_the_kill_file_is_obeyed(watched):
 
 async def test_the_end_of_arming_is_told(watched):
     watched.arming.confirm(watched.arming.challenge("LIVE", ["BTC/USDT"]).phrase, expires_s=0.3)
+    watched.told.append("armed")
     await told(watched, "arming ended")
 
 
