@@ -99,6 +99,7 @@ class Bench:
         self.unit = Decimal(0)
         self._problems: list[str] = []
         self._told: set[str] = set()
+        self._orphans: list[Fill] = []
         self._is_open = False
         self._held_at_start: Decimal | None = None
         self._started_ns = self.clock.now_ns()
@@ -166,9 +167,19 @@ class Bench:
         self.fills.append(fill)
         if self.can.reports:
             return
-        shadow = next((s for s in self.shadows.values() if s.order_id and s.order_id == fill.order_id), None)
-        if shadow is not None:
-            shadow.apply(Filled(shadow.client_order_id, to_ns(fill.timestamp), fill))
+        self._orphans.append(fill)
+        self._adopt_orphans()
+
+    def _adopt_orphans(self) -> None:
+        """Book fills without reports; one that came before its order's id was known waits for it."""
+        orphans, self._orphans = self._orphans, []
+        for fill in orphans:
+            for shadow in self.shadows.values():
+                if fill.client_order_id == shadow.client_order_id or fill.order_id == shadow.order_id:
+                    shadow.apply(Filled(shadow.client_order_id, to_ns(fill.timestamp), fill))
+                    break
+            else:
+                self._orphans.append(fill)
 
     def kinds(self, order: Order) -> list[str]:
         """Names of the reports about `order`, in order of arrival."""
@@ -247,6 +258,7 @@ class Bench:
         shadow.order_id = shadow.order_id or sent.order_id
         if not self.can.reports and shadow.status is OrderStatus.PENDING and sent.is_open:
             shadow.apply(Accepted(shadow.client_order_id, self.clock.now_ns(), sent.order_id))
+        self._adopt_orphans()
         return sent
 
     async def rest(self, side: OrderSide = OrderSide.BUY, units: int = 1, **fields: Any) -> Order:

@@ -15,7 +15,7 @@ from autotrader_lab.sandbox.orders import OrderRequest, OrderType, Side, TimeInF
 from autotrader_lab.sandbox.units import parse_e8
 from autotrader_lab.testing import Fault, Request, VenueControl
 
-SILENCE_S = 0.9
+SILENCE_S = 1.2
 """How long the sandbox keeps an answer back; adapters under test give up well before."""
 
 _RULES: dict[Fault, dict[str, Any]] = {
