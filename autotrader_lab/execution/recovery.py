@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.monitor import BASELINE
 from autotrader_lab.execution.resiliency import DeadLetter, DeadLetters
+from autotrader_lab.execution.risk import RiskLimits
 from autotrader_lab.execution.trader import Trader
 from autotrader_lab.journal import Books, Entry, fold, records
 from autotrader_lab.model.clock import Clock, to_ns
@@ -27,7 +28,11 @@ from autotrader_lab.strategy.decision import ExecutionDecision
 if TYPE_CHECKING:
     from autotrader_lab.execution.guard import Guard
 
-__all__ = ["Past", "doubt_what_may_have_left", "read_past", "restore_books", "restore_day", "tell_strategy"]
+__all__ = ["LIMITS", "Past", "doubt_what_may_have_left", "read_past", "restore_books", "restore_day", "tell_strategy"]
+
+
+LIMITS = "limits"
+"""Name of the checkpoint that says what the risk limits were changed to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +49,15 @@ class Past:
         What the account held beyond our own book when the stage began, units.
     halted : str
         Why trading was halted; empty if it was not.
+    limits : dict or None
+        The risk limits as they were last changed while it traded, as plain values.
     """
 
     books: Books
     starting_equity: float | None = None
     baseline: dict[str, Decimal] | None = None
     halted: str = ""
+    limits: dict[str, Any] | None = None
 
 
 def read_past(entries: Iterable[Entry]) -> Past:
@@ -58,6 +66,7 @@ def read_past(entries: Iterable[Entry]) -> Past:
     books = fold(kept)
     baseline: dict[str, Decimal] | None = None
     starting_equity: float | None = None
+    limits: dict[str, Any] | None = None
     for entry in kept:
         if entry.kind != records.CHECKPOINT:
             continue
@@ -65,9 +74,11 @@ def read_past(entries: Iterable[Entry]) -> Past:
         if checkpoint.name == BASELINE and baseline is None:
             baseline = {symbol: Decimal(units) for symbol, units in checkpoint.state["baseline"].items()}
             starting_equity = checkpoint.state["starting_equity"]
+        elif checkpoint.name == LIMITS:
+            limits = checkpoint.state
     state = books.trading_state
     halted = (state.reason or "halted") if state.state == "HALTED" else ""
-    return Past(books, starting_equity, baseline, halted)
+    return Past(books, starting_equity, baseline, halted, limits)
 
 
 def restore_books(past: Past, trader: Trader, adapter: BaseBrokerAdapter, guard: Guard, letters: DeadLetters) -> None:
@@ -81,6 +92,8 @@ def restore_books(past: Past, trader: Trader, adapter: BaseBrokerAdapter, guard:
             error = VenueUnavailable(record.reason)
             at = order.updated_at or trader.clock.now()
             letters.restore(DeadLetter(order, error, record.reason, record.attempts, at))
+    if past.limits is not None:
+        trader.gate.limits = RiskLimits(**past.limits)
     trader.gate.remember(decision for decision in past.books.decisions)
     if past.halted:
         guard.halt(past.halted)

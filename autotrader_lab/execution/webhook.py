@@ -30,7 +30,7 @@ class AlertWebhook:
         http or https. It may hold a secret, so it appears in no message.
     clock : Clock
     session, stage : str
-        Sent along.
+        Sent along; :meth:`take` may name another stage.
     at_least : {"info", "warning", "critical"}
     attempts : int
         Tries per alert, with growing waits between them.
@@ -61,7 +61,7 @@ class AlertWebhook:
         self._stage = stage
         self._from = _LEVELS.index(at_least)
         self._attempts = attempts
-        self._waiting: asyncio.Queue[Alert] = asyncio.Queue(keep)
+        self._waiting: asyncio.Queue[tuple[Alert, str]] = asyncio.Queue(keep)
         self._task: asyncio.Task[None] | None = None
         self.delivered = 0
         self.dropped = 0
@@ -69,13 +69,14 @@ class AlertWebhook:
     def __repr__(self) -> str:
         return f"AlertWebhook({urlsplit(self._url).hostname}, delivered={self.delivered}, dropped={self.dropped})"
 
-    def take(self, alert: Alert) -> None:
+    def take(self, alert: Alert, stage: str | None = None) -> None:
         """Queue an alert; returns at once."""
         if _LEVELS.index(alert.level) < self._from:
             return
         if self._waiting.full():
-            self._drop(self._waiting.get_nowait(), "too many waiting")
-        self._waiting.put_nowait(alert)
+            self._drop(self._waiting.get_nowait()[0], "too many waiting")
+            self._waiting.task_done()
+        self._waiting.put_nowait((alert, self._stage if stage is None else stage))
 
     def start(self) -> None:
         """Begin posting."""
@@ -98,17 +99,17 @@ class AlertWebhook:
         timeout = aiohttp.ClientTimeout(total=5)
         async with aiohttp.ClientSession(timeout=timeout) as client:
             while True:
-                alert = await self._waiting.get()
+                alert, stage = await self._waiting.get()
                 try:
-                    await self._post(client, alert)
+                    await self._post(client, alert, stage)
                 finally:
                     self._waiting.task_done()
 
-    async def _post(self, client: aiohttp.ClientSession, alert: Alert) -> None:
-        text = f"[{alert.level}] {self._session} {self._stage}: {alert.code} {alert.message}"
+    async def _post(self, client: aiohttp.ClientSession, alert: Alert, stage: str) -> None:
+        text = f"[{alert.level}] {self._session} {stage}: {alert.code} {alert.message}"
         body = {
             "session": self._session,
-            "stage": self._stage,
+            "stage": stage,
             "level": alert.level,
             "code": alert.code,
             "message": alert.message,

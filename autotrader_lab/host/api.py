@@ -35,6 +35,8 @@ from autotrader_lab.model.errors import (
 __all__ = ["ControlledSession", "build_app", "error_class"]
 
 STREAM_INTERVAL_S = 0.25
+METRICS_PATH = "/v1/metrics"
+_PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _MAX_BODY = 256 * 1024 * 1024  # a pickled strategy may hold a model
 _STATUS: tuple[tuple[type[AutoTraderError], int], ...] = (
     (TradingHalted, 409),
@@ -66,6 +68,14 @@ class ControlledSession(Protocol):
         """The verdict on entering `stage`."""
         ...
 
+    async def limits(self) -> dict[str, Any]:
+        """The risk limits that hold now."""
+        ...
+
+    def metrics(self) -> bytes:
+        """Figures in Prometheus' text format."""
+        ...
+
     def lease_taken(self) -> None:
         """A client holds the stream."""
         ...
@@ -85,6 +95,8 @@ COMMANDS = (
     "arm",
     "drill",
     "settle",
+    "limits",
+    "reconcile",
     "detach",
     "resume",
     "shutdown",
@@ -97,7 +109,9 @@ def error_class(name: str) -> type[AutoTraderError]:
     return found if isinstance(found, type) and issubclass(found, AutoTraderError) else HostError
 
 
-def build_app(session: ControlledSession, token: str, port: Callable[[], int]) -> web.Application:
+def build_app(
+    session: ControlledSession, token: str, port: Callable[[], int], metrics_token: str = ""
+) -> web.Application:
     """The interface to `session` as an aiohttp application.
 
     Parameters
@@ -106,14 +120,22 @@ def build_app(session: ControlledSession, token: str, port: Callable[[], int]) -
         What every request must carry as ``Authorization: Bearer``.
     port : callable
         The port we answer on, known once the socket is bound.
+    metrics_token : str, optional
+        One that opens ``GET /v1/metrics`` and nothing else.
     """
-    app = web.Application(middlewares=[_errors, _guard(token, port)], client_max_size=_MAX_BODY)
+    app = web.Application(middlewares=[_errors, _guard(token, port, metrics_token)], client_max_size=_MAX_BODY)
 
     async def status(request: web.Request) -> web.Response:
         return _answer(session.snapshot())
 
     async def gate(request: web.Request) -> web.Response:
         return _answer(await session.gate(request.query.get("stage", "")))
+
+    async def limits(request: web.Request) -> web.Response:
+        return _answer(await session.limits())
+
+    async def metrics(request: web.Request) -> web.Response:
+        return web.Response(body=session.metrics(), headers={"Content-Type": _PROMETHEUS})
 
     async def command(request: web.Request) -> web.Response:
         return _answer(await session.command(request.match_info["command"], await _arguments(request)))
@@ -123,20 +145,26 @@ def build_app(session: ControlledSession, token: str, port: Callable[[], int]) -
 
     app.router.add_get("/v1/status", status)
     app.router.add_get("/v1/gate", gate)
+    app.router.add_get("/v1/limits", limits)
+    app.router.add_get(METRICS_PATH, metrics)
     app.router.add_get("/v1/stream", stream)
     app.router.add_post(f"/v1/{{command:{'|'.join(COMMANDS)}}}", command)
     return app
 
 
-def _guard(token: str, port: Callable[[], int]) -> Any:
+def _guard(token: str, port: Callable[[], int], metrics_token: str) -> Any:
     expected = f"Bearer {token}".encode()
+    for_metrics = f"Bearer {metrics_token}".encode() if metrics_token else expected
 
     @web.middleware
     async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
         names = {f"127.0.0.1:{port()}", f"localhost:{port()}"}
         if request.headers.get("Host", "") not in names:
             return _refusal(421, "HostError", "this interface answers to 127.0.0.1 only; check the Host header")
-        if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), expected):
+        given = request.headers.get("Authorization", "").encode()
+        scrapes = request.method == "GET" and request.path == METRICS_PATH
+        opens = hmac.compare_digest(given, expected) or (scrapes and hmac.compare_digest(given, for_metrics))
+        if not opens:
             return _refusal(401, "HostError", "token missing or wrong; it is in host.json of the run folder")
         origin = request.headers.get("Origin")
         changes = request.method != "GET" or request.path == "/v1/stream"

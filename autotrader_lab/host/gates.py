@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from autotrader_lab.host.limits import LIMITS_CHECKPOINT
 from autotrader_lab.host.runs import SessionInfo
 from autotrader_lab.journal import Entry, Journal, records
 from autotrader_lab.ladder import EVIDENCE_KINDS, STAGES, Verdict, evaluate, evidence
@@ -12,6 +13,7 @@ from autotrader_lab.ladder import label as stage_label
 from autotrader_lab.ladder.stages import Stage
 
 __all__ = [
+    "BREACH_CHECKPOINT",
     "STAGE_CHECKPOINT",
     "Past",
     "gate_record",
@@ -23,6 +25,8 @@ __all__ = [
 ]
 
 STAGE_CHECKPOINT = "stage"
+BREACH_CHECKPOINT = "breach"
+"""Name of the checkpoint that says which breached limit holds entries back; an empty reason: none any more."""
 
 
 class Past(NamedTuple):
@@ -38,29 +42,60 @@ class Past(NamedTuple):
         Why trading is halted; empty if it is not.
     options : dict or None
         What that stage was started with.
+    limits : dict or None
+        The risk limits a person set last, for the strategy the session has now.
+    breach : str
+        The breached limit that holds entries back until a person re-arms; empty if none does.
+    detached : bool
+        Whether the notebook let go of it on purpose.
     """
 
     stage: str = ""
     running: bool = False
     halted: str = ""
     options: dict[str, Any] | None = None
+    limits: dict[str, Any] | None = None
+    breach: str = ""
+    detached: bool = False
 
 
 def last_state(journal: Journal) -> Past:
     """Where the session stood when the last entry was written."""
     past = Past()
-    kinds = (records.STAGE_STARTED, records.STAGE_STOPPED, records.TRADING_STATE, records.CHECKPOINT)
+    fingerprint = ""
+    kinds = (
+        records.SESSION,
+        records.STAGE_STARTED,
+        records.STAGE_STOPPED,
+        records.TRADING_STATE,
+        records.CHECKPOINT,
+        records.HOST,
+    )
     for entry in journal.read(kinds=kinds):
         match entry.kind:
+            case records.SESSION:
+                told = entry.decode(records.SessionRecord).fingerprint
+                if told != fingerprint:
+                    fingerprint, past = told, past._replace(limits=None)
+            case records.HOST:
+                event = entry.decode(records.HostRecord).event
+                if event in ("attach", "detach", "lease_lost"):
+                    past = past._replace(detached=event == "detach")
             case records.STAGE_STARTED:
-                past = past._replace(stage=entry.stage, running=True, options=None)
+                past = past._replace(stage=entry.stage, running=True, options=None, breach="")
             case records.STAGE_STOPPED:
                 if entry.stage == past.stage:
                     past = past._replace(running=False)
             case records.CHECKPOINT:
                 checkpoint = entry.decode(records.Checkpoint)
-                if checkpoint.name == STAGE_CHECKPOINT and entry.stage == past.stage:
+                if checkpoint.name == LIMITS_CHECKPOINT:
+                    past = past._replace(limits=checkpoint.state)
+                elif entry.stage != past.stage:
+                    continue
+                elif checkpoint.name == STAGE_CHECKPOINT:
                     past = past._replace(options=checkpoint.state["options"])
+                elif checkpoint.name == BREACH_CHECKPOINT:
+                    past = past._replace(breach=checkpoint.state["reason"])
             case _:
                 state = entry.decode(records.TradingStateRecord)
                 past = past._replace(halted=(state.reason or "halted") if state.state == "HALTED" else "")

@@ -17,8 +17,10 @@ import msgspec
 import structlog
 
 from autotrader_lab._version import __version__
+from autotrader_lab.execution.risk import RiskLimits
 from autotrader_lab.host import gates
 from autotrader_lab.host.arming import Arming
+from autotrader_lab.host.limits import tightest
 from autotrader_lab.host.replaying import ReplayRun
 from autotrader_lab.host.running import EngineRun
 from autotrader_lab.host.runs import RunFolder, SessionInfo
@@ -30,11 +32,11 @@ from autotrader_lab.model.clock import Clock
 from autotrader_lab.model.errors import AutoTraderError, GateClosed, HostError, TradingHalted, VenueUnavailable
 from autotrader_lab.strategy.contract import Strategy
 
-__all__ = ["LEASE_LOST", "NOT_ARMED", "STAGES", "StageMachine"]
+__all__ = ["BREACHED", "LEASE_LOST", "NOT_ARMED", "STAGES", "StageMachine"]
 
 _log = structlog.get_logger(__name__)
 RETRY_S = 1.0
-NOT_ARMED, LEASE_LOST = "not armed", "lease lost"
+NOT_ARMED, LEASE_LOST, BREACHED = "not armed", "lease lost", "limit breached"
 STAGES = ("replay", "paper", "testnet", "live")
 
 
@@ -59,6 +61,10 @@ class StageMachine:
         The last stage entered, and how it is; empty and ``idle`` before the first.
     halted : str
         Why trading is halted; empty if it is not.
+    breach : str
+        The breached limit that holds entries back until a person re-arms; empty if none does.
+    changed_limits : RiskLimits or None
+        What a person changed the limits to while the present strategy traded.
     """
 
     def __init__(
@@ -74,6 +80,8 @@ class StageMachine:
         self.stage = ""
         self.state = "idle"
         self.halted = ""
+        self.breach = ""
+        self.changed_limits: RiskLimits | None = None
         self._strategy: Strategy | None = None
         self._changing = asyncio.Lock()
 
@@ -112,9 +120,10 @@ class StageMachine:
         if run is not None and run.failure:
             raise TradingHalted(f"{run.failure}; start the stage again with a mended strategy")
         self.halted = ""
+        self._record_breach("")
         if isinstance(run, EngineRun):
-            run.resume_entries(NOT_ARMED)
-            run.resume_entries(LEASE_LOST)
+            for cause in (NOT_ARMED, LEASE_LOST, BREACHED):
+                run.resume_entries(cause)
             run.rearm(reason)
             self.state = "running"
         else:
@@ -124,6 +133,13 @@ class StageMachine:
     def _disarm(self, reason: str) -> None:
         if self.arming.disarm():
             self._record(records.ARMED, records.Armed("live", 0, reason), "live")
+
+    def _record_breach(self, reason: str) -> None:
+        if reason != self.breach:
+            self.breach = reason
+            self._record(
+                records.CHECKPOINT, records.Checkpoint(gates.BREACH_CHECKPOINT, {"reason": reason}), self.stage
+            )
 
     def _not_halted(self) -> None:
         if self.halted:
@@ -141,6 +157,8 @@ class StageMachine:
         if not fingerprint:
             raise HostError("a strategy came without its fingerprint")
         self.folder.write_private(self.folder.strategy_file, content)
+        if fingerprint != self.info.fingerprint:
+            self.changed_limits = None  # they were for another strategy, or other limits of its own
         changes = {"fingerprint": fingerprint, "strategy": name}
         if limits is not None:
             changes["limits"] = limits  # type: ignore[assignment]
@@ -158,6 +176,17 @@ class StageMachine:
                 profile=self.info.profile,
             ),
         )
+
+    def limits_for(self, strategy: Any) -> RiskLimits:
+        """The limits a stage begins with: the session's own, and whatever a person tightened since.
+
+        What was loosened by an armed session ends with the stage it was loosened in.
+        """
+        own = self.settings.limits(strategy)
+        return tightest(own, self.changed_limits) if self.changed_limits is not None else own
+
+    def _stored_strategy(self) -> Strategy:
+        return unpack(self.folder.strategy_file.read_bytes())
 
     def _verdict(self, stage: str) -> Verdict:
         return gates.verdict(self.journal, self.info, stage, real_venue=not self.settings.is_local)
@@ -197,22 +226,24 @@ class StageMachine:
             raise GateClosed(f"{self.stage} is the {'last' if step > 0 else 'first'} stage")
         return STAGES[index]
 
-    async def _change_stage(self, target: str, kind: str, *, flatten: bool) -> None:
+    async def _change_stage(self, target: str, kind: str, *, flatten: bool, reason: str = "") -> None:
         source = self.stage
-        await self._drain(f"{kind} to {target}", flatten=flatten)
+        await self._drain(f"{kind} to {target}{': ' if reason else ''}{reason}", flatten=flatten)
         self._not_halted()
         if self._strategy is None or source in ("", "replay"):
-            self._strategy = unpack(self.folder.strategy_file.read_bytes())
+            self._strategy = self._stored_strategy()
         self._record(
             kind,
-            records.Promotion(source, target, profile=self.info.profile, fingerprint=self.info.fingerprint),
+            records.Promotion(
+                source, target, profile=self.info.profile, fingerprint=self.info.fingerprint, reason=reason
+            ),
             target,
         )
         await self._enter(target, {})
 
     async def _enter(self, stage: str, options: Mapping[str, Any]) -> None:
         assert self._strategy is not None
-        self.stage, self.state = stage, "starting"
+        self.stage, self.state, self.breach = stage, "starting", ""
         try:
             run: EngineRun | ReplayRun
             if stage == "replay":
@@ -247,10 +278,18 @@ class StageMachine:
             run = await self._take_up(past)
             if run is None:
                 return
-            if stage == "live":
-                run.stop_entries(NOT_ARMED)
-                self.alert("warning", "REARM_NEEDED", "live goes on with exits only until it is armed: await lab.arm()")
+            if self.halted:
+                await run.kill(self.halted, flatten=False)  # its host may have died before it was done with it
+            self._taken_up(run)
             self.state = "halted" if self.halted else "running"
+
+    def _taken_up(self, run: EngineRun) -> None:
+        """A stage goes on after its host died: hold back what nobody stands for any more."""
+        if self.stage == "live":
+            run.stop_entries(NOT_ARMED)
+            self.alert("warning", "REARM_NEEDED", "live goes on with exits only until it is armed: await lab.arm()")
+        if self.breach:
+            run.stop_entries(BREACHED)
 
     async def _take_up(self, past: gates.Past) -> EngineRun | None:
         """The stage at work again, as soon as its venue answers; None if that will not help."""
@@ -258,7 +297,7 @@ class StageMachine:
         while True:
             run: EngineRun | None = None
             try:
-                self._strategy = unpack(self.folder.strategy_file.read_bytes())
+                self._strategy = self._stored_strategy()
                 self.run_of_stage = run = EngineRun(self, past.stage, self._strategy, past.options or {})
                 await run.resume()
             except (AutoTraderError, OSError) as error:
@@ -313,7 +352,16 @@ class StageMachine:
         """Tell people."""
         record = msgspec.convert({"level": level, "code": code, "message": message}, records.Alert)
         self._record(records.ALERT, record, self.stage)
-        _log.info("alert", code=code, message=message)
+        self._alerted(record)
+
+    def engine_alerted(self, alert: records.Alert) -> None:
+        """The engine told people something; it is journaled already."""
+        self._alerted(alert)
+
+    def _alerted(self, alert: records.Alert) -> None:
+        """Pass an alert on to where people are: the host's log."""
+        tell = {"info": _log.info, "warning": _log.warning, "critical": _log.error}[alert.level]
+        tell("alert", code=alert.code, message=alert.message, stage=self.stage)
 
     def _record(self, kind: str, record: msgspec.Struct, stage: str = "") -> None:
         self.journal.append(kind, record, stage=stage)

@@ -18,6 +18,7 @@ import structlog
 from aiohttp import web
 
 from autotrader_lab.host.api import build_app
+from autotrader_lab.host.exposition import remove_target, write_target
 from autotrader_lab.host.runs import HostInfo, RunFolder, process_started
 from autotrader_lab.host.session import Session
 from autotrader_lab.journal import Journal
@@ -88,9 +89,10 @@ async def serve(folder: RunFolder) -> None:
     info = folder.read_session()
     journal = Journal.open(folder.journal_file, session=info.session)
     session = Session(folder, info, journal=journal, clock=clock, environment=os.environ)
-    token = secrets.token_urlsafe(32)
+    token, metrics_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     port = 0
-    runner = web.AppRunner(build_app(session, token, lambda: port), access_log=None, shutdown_timeout=1.0)
+    app = build_app(session, token, lambda: port, metrics_token)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -107,6 +109,7 @@ async def serve(folder: RunFolder) -> None:
             started_at_ns=clock.now_ns(),
             process_started=process_started(os.getpid()),
         )
+        write_target(folder, port, metrics_token)
         folder.write_host(started)
         _log.info("host answers", session=info.session, pid=started.pid, port=port)
         await session.run()
@@ -115,4 +118,5 @@ async def serve(folder: RunFolder) -> None:
         await runner.cleanup()
         journal.close()
         folder.host_file.unlink(missing_ok=True)
+        remove_target(folder)
         _log.info("host ended", session=info.session)

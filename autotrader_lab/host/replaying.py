@@ -8,6 +8,8 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from autotrader_lab.host.dead_man import coverage
+from autotrader_lab.host.lease import LeaseState
 from autotrader_lab.model.errors import ConfigError, HostError
 from autotrader_lab.strategy.contract import Strategy
 
@@ -91,6 +93,10 @@ class ReplayRun:
     def progress(self) -> dict[str, Any] | None:
         """How far it is, in market events."""
         return {"done": self._done, "total": self._total} if self.is_running else None
+
+    def coverage(self, lease: LeaseState) -> dict[str, str]:
+        """Nothing works at a venue."""
+        return coverage("replay", lease, "", None)
 
     def live_facts(self) -> dict[str, Any]:
         """Nothing that the journal does not know."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from autotrader_lab.execution.adapters.paper import PaperTradingAdapter
@@ -12,8 +13,11 @@ from autotrader_lab.execution.recovery import Past, read_past
 from autotrader_lab.execution.risk import TradingState
 from autotrader_lab.host import gates
 from autotrader_lab.host.accounts import AccountLock
+from autotrader_lab.host.dead_man import VenueSwitch, coverage
+from autotrader_lab.host.lease import LeaseState
 from autotrader_lab.host.stages import build_stage
 from autotrader_lab.journal import records
+from autotrader_lab.model.errors import VenueError
 from autotrader_lab.strategy.contract import Strategy
 
 if TYPE_CHECKING:
@@ -47,13 +51,18 @@ class EngineRun:
             self._parts.adapter,
             feed=self._parts.feed,
             symbols=session.info.symbols or tuple(strategy.symbols),
-            limits=session.settings.limits(strategy),
+            limits=session.limits_for(strategy),
             journal=session.journal,
             clock=session.clock,
             stage=stage,
             starting_equity=self._parts.starting_equity,
             **self._parts.engine_options,
         )
+        self.engine.guard.subscribe(session.engine_alerted)
+        self.switch = VenueSwitch(self._parts.adapter, session.clock, self._tell)
+
+    def _tell(self, level: str, code: str, message: str) -> None:
+        self._session.alert(level, code, message)
 
     # --- life -------------------------------------------------------------------------------------------------
 
@@ -81,6 +90,7 @@ class EngineRun:
         self._session.journal.append(records.CHECKPOINT, options, stage=self.stage)
         await engine.start(self._earlier_run())
         self._record_state()
+        await self._arm_switch()
 
     async def resume(self) -> None:
         """Go on where an earlier host was when it died: nothing is sent before the venue agrees with the journal."""
@@ -92,13 +102,19 @@ class EngineRun:
             engine.adapter.restore(past.books.fills, past.books.open_orders)
         await engine.start(past)
         self._record_state()
+        await self._arm_switch()
+
+    async def _arm_switch(self) -> None:
+        if self.stage in ("testnet", "live"):
+            await self.switch.start()
 
     def _earlier_run(self) -> Past | None:
         """What the stage still holds from an earlier run at a real account; a simulated one begins anew."""
         if isinstance(self.engine.adapter, PaperTradingAdapter):
             return None
         past = read_past(gates.stage_entries(self._session.journal, self.stage))
-        return past if past.books.orders else None
+        # Its books go on; limits a person changed then are the session's business, see StageMachine.limits_for.
+        return replace(past, limits=None) if past.books.orders else None
 
     def _record_state(self) -> None:
         """Say how the gate stands: what the journal said last may be of a process that is gone."""
@@ -110,12 +126,29 @@ class EngineRun:
 
     async def drain(self, *, flatten: bool, reason: str) -> int:
         """End the stage in order; returns how many orders may still work."""
+        await self._leave_switch()
         await self.engine.stop(flatten=flatten)
         self._lock.release()
         return len(self.engine.oms.get_open_orders())
 
+    async def _leave_switch(self) -> None:
+        """Disarm the venue's switch once nothing works; what could not be cancelled is left to it."""
+        if not self.switch.armed:
+            return
+        self.engine.accepts_entries = False
+        try:
+            await self.cancel_working()
+        except VenueError as error:
+            self._tell(
+                "warning", "LEFT_TO_THE_VENUE", f"not all cancelled, the venue's dead man's switch will: {error}"
+            )
+        await self.switch.stop(disarm=not self.engine.oms.get_open_orders())
+
     async def abandon(self, *, cancel: bool) -> None:
         """End because the host ends (or the start failed); what is held stays held."""
+        if cancel:
+            await self._leave_switch()
+        await self.switch.stop(disarm=False)
         await self.engine.stop(cancel=cancel)
         await self.engine.adapter.disconnect()  # it may have connected and never started
         self._lock.release()
@@ -190,4 +223,9 @@ class EngineRun:
 
     def live_facts(self) -> dict[str, Any]:
         """What the engine knows better than the journal."""
-        return {"trading_state": self.engine.guard.state.value}
+        guard = self.engine.guard
+        return {"trading_state": guard.state.value, "held_back": guard.reasons}
+
+    def coverage(self, lease: LeaseState) -> dict[str, str]:
+        """What becomes of working orders when somebody dies."""
+        return coverage(self.stage, lease, self.engine.adapter.venue, self.switch)

@@ -59,6 +59,8 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
         Paper balance, quote currency.
     limits : dict
         The risk limits as plain values; empty for the defaults.
+    on_breach : str
+        What a breached limit does on testnet and live: ``exits``, ``demote``, or empty for the stage's own policy.
     """
 
     session: str
@@ -73,6 +75,7 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     bar_interval_s: float | None = None
     initial_balance: float = 100_000.0
     limits: dict[str, Any] = {}
+    on_breach: str = ""
 
 
 class HostInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +145,8 @@ class RunFolder:
         self.kill_file = self.path / "KILL"
         self.log_file = self.path / "host.log"
         self.lock_file = self.path / "host.lock"
+        self.metrics_target_file = self.path / "prometheus.json"
+        self.metrics_token_file = self.path / "prometheus.token"
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"

@@ -15,18 +15,19 @@ from autotrader_lab._version import __version__
 from autotrader_lab.host import gates
 from autotrader_lab.host.arming import ARMED_LIFE_S
 from autotrader_lab.host.care import Care
+from autotrader_lab.host.exposition import host_metrics
 from autotrader_lab.host.lease import POLICIES, Lease
+from autotrader_lab.host.limits import read_limits
 from autotrader_lab.host.machine import LEASE_LOST, NOT_ARMED, STAGES
 from autotrader_lab.host.running import EngineRun
 from autotrader_lab.host.runs import RunFolder, SessionInfo
 from autotrader_lab.host.snapshot import View
-from autotrader_lab.host.travel import unpack
 from autotrader_lab.host.watch import Watch
 from autotrader_lab.journal import Journal, records
 from autotrader_lab.ladder import check_profile
 from autotrader_lab.ladder.stages import Stage
 from autotrader_lab.model.clock import Clock
-from autotrader_lab.model.errors import GateClosed, HostError
+from autotrader_lab.model.errors import GateClosed, HostError, TradingHalted
 
 __all__ = ["Session"]
 
@@ -44,16 +45,25 @@ class Session(Care):
         self._view = View(self)
         self._watch = Watch(self, environment)
         self._over = asyncio.Event()
-        self._tasks: set[asyncio.Task[Any]] = set()
 
     # --- life of the host -------------------------------------------------------------------------------------
 
     async def open(self) -> None:
         """Read what an earlier host of this session left; what it was doing is taken up by :meth:`run`."""
         self._host_record("start", f"version {__version__}")
+        if self._webhook is not None:
+            self._webhook.start()
         past = gates.last_state(self.journal)
-        self.halted = past.halted
-        self.stage = past.stage
+        self.halted, self.stage, self.breach = past.halted, past.stage, past.breach
+        if past.limits is not None:
+            self.changed_limits = read_limits(past.limits)
+        if past.detached:
+            self.lease.detach()
+        if self.folder.take_kill_file():
+            # Before anything is taken up: in the journal it reaches the engine's gate with the rest of the past.
+            self.halted = "the KILL file was touched while no host ran"
+            self._record(records.TRADING_STATE, records.TradingStateRecord("HALTED", self.halted), self.stage)
+            self.alert("critical", "KILLED", f"kill switch: {self.halted}")
         if past.running:
             self.state = "starting"
             self._spawn(self._resume(past), "resume")
@@ -86,19 +96,9 @@ class Session(Care):
         if self.run_of_stage is not None:
             await self.run_of_stage.abandon(cancel=POLICIES[self.stage] == "cancel")
         await self._view.close()
+        if self._webhook is not None:
+            await self._webhook.stop()
         self._host_record("stop")
-
-    def _spawn(self, work: Any, name: str) -> asyncio.Task[Any]:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-        return task
-
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("background work failed", work=task.get_name(), exc_info=error)
-            self.alert("critical", "HOST_ERROR", f"{task.get_name()}: {type(error).__name__}: {error}")
 
     # --- what the interface asks ------------------------------------------------------------------------------
 
@@ -110,6 +110,10 @@ class Session(Care):
         """The verdict on entering `stage`; a long journal takes a while, so in a thread."""
         return (await asyncio.to_thread(self._verdict, _known(stage))).to_dict()
 
+    def metrics(self) -> bytes:
+        """Figures in Prometheus' text format."""
+        return host_metrics(self)
+
     async def caught_up(self) -> None:
         await self._view.catch_up()
 
@@ -118,6 +122,11 @@ class Session(Care):
         method = getattr(self, f"_do_{name}")
         answer = await method(**_checked(name, method, arguments))
         return answer if answer is not None else self.snapshot()
+
+    def _taken_up(self, run: EngineRun) -> None:
+        super()._taken_up(run)
+        if self.lease.state == "none" and POLICIES[self.stage] == "cancel":
+            run.stop_entries(LEASE_LOST)  # nobody is there to watch; whoever attaches, or detaches, releases it
 
     def lease_taken(self) -> None:
         """A client holds the stream."""
@@ -153,6 +162,19 @@ class Session(Care):
                 run.stop_entries(NOT_ARMED)
             self._spawn(run.resync(), "resync after a clock jump")
 
+    @property
+    def trades_unarmed(self) -> bool:
+        """Whether live still takes entries though nothing arms it (any more): it expired, maybe while starting."""
+        run = self.run_of_stage
+        return (
+            self.stage == "live"
+            and not self.halted
+            and isinstance(run, EngineRun)
+            and run.is_running
+            and self.arming.armed_until_ns is None
+            and NOT_ARMED not in run.engine.guard.reasons
+        )
+
     def arming_ended(self) -> None:
         """The confirmation expired: live goes on with exits only."""
         if isinstance(self.run_of_stage, EngineRun) and self.stage == "live" and not self.halted:
@@ -180,7 +202,7 @@ class Session(Care):
             self._may_enter(stage)
             if replaced:
                 await self._drain("replaced", flatten=False)
-            self._strategy = unpack(self.folder.strategy_file.read_bytes())
+            self._strategy = self._stored_strategy()
             await self._enter(stage, options or {})
 
     async def _do_promote(self, stage: str = "", keep_positions: bool = False) -> None:
@@ -189,6 +211,8 @@ class Session(Care):
             if STAGES.index(target) != STAGES.index(self.stage or "replay") + 1:
                 raise GateClosed(f"{self.stage or 'idle'} → {target}: one step at a time, {' → '.join(STAGES)}")
             self._not_halted()
+            if self.breach:
+                raise TradingHalted(f"{self.breach}; a breached stage does not climb: await lab.rearm() first")
             self._may_enter(target, record=True)
             await self._change_stage(target, records.PROMOTED, flatten=not keep_positions)
 
@@ -251,6 +275,8 @@ class Session(Care):
     async def _do_detach(self) -> None:
         self.lease.detach()
         self._host_record("detach")
+        if isinstance(self.run_of_stage, EngineRun) and self.stage != "live":
+            self.run_of_stage.resume_entries(LEASE_LOST)
 
     async def _do_shutdown(self) -> None:
         async with self._changing:

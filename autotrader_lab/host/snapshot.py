@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from autotrader_lab._version import __version__
 from autotrader_lab.host import gates
+from autotrader_lab.host.dead_man import coverage
 from autotrader_lab.journal import Entry, Journal, records
 from autotrader_lab.journal.fold import Books
 from autotrader_lab.model.clock import SystemClock, to_ns
@@ -176,6 +177,9 @@ class View:
             "heartbeat_ns": session.clock.now_ns(),
             "pid": os.getpid(),
             "halted": session.halted,
+            "breach": session.breach,
+            "held_back": {},
+            "coverage": run.coverage(session.lease.state) if run is not None else coverage("", "none", "", None),
             "failure": run.failure if run is not None else "",
             "progress": progress,
             "ladder": gates.ladder(rows, session.stage),
@@ -201,6 +205,9 @@ def offline_snapshot(info: SessionInfo, journal: Journal) -> dict[str, Any]:
         "heartbeat_ns": 0,
         "pid": 0,
         "halted": past.halted,
+        "breach": past.breach,
+        "held_back": {},
+        "coverage": coverage(past.stage if past.running else "", "none", "", None),
         "failure": died,
         "progress": None,
         "ladder": gates.ladder(gates.GateRows(journal).read(info, real_venue=not info.sandbox), past.stage),

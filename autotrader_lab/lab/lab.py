@@ -65,6 +65,13 @@ class Lab(Tables, Safety):
         Of the paper account, quote currency.
     name : str, optional
         Of the session; by default made from the strategy's name and the time.
+    on_breach : {"exits", "demote"}, optional
+        What a breached daily loss, drawdown, or a drift that persists does on testnet and live, besides stopping
+        entries at once: let exits through until a person re-arms, or also close and step down to paper. By default
+        live steps down and testnet does not.
+    alert_webhook : str, optional
+        http(s) address that alerts (from warning up) are posted to as JSON; by default what
+        ``AUTOTRADER_LAB_ALERT_WEBHOOK`` names. It reaches the host by its environment and stands in no file.
 
     Raises
     ------
@@ -90,6 +97,8 @@ class Lab(Tables, Safety):
         bar_interval_s: float | None = None,
         initial_balance: float = 100_000.0,
         name: str | None = None,
+        on_breach: str | None = None,
+        alert_webhook: str | None = None,
     ) -> None:
         self._clock = SystemClock()
         self._sandbox = settings.sandbox_addresses(sandbox)
@@ -106,8 +115,10 @@ class Lab(Tables, Safety):
             bar_interval_s=bar_interval_s,
             initial_balance=initial_balance,
             name=name,
+            on_breach=on_breach,
             clock=self._clock,
         )
+        self._webhook = settings.webhook_address(alert_webhook, self._clock)
         self._folder = RunFolder.named(self._info.session)
         self._client: HostClient | None = None
 
@@ -137,6 +148,7 @@ class Lab(Tables, Safety):
         lab._info = folder.read_session()
         lab._sandbox = settings.sandbox_addresses(sandbox)
         lab._config = None
+        lab._webhook = None
         lab._client = None
         lab.strategy = None
         lab.limits = RiskLimits(**lab._info.limits) if lab._info.limits else None
@@ -387,7 +399,7 @@ class Lab(Tables, Safety):
     async def _spawn(self) -> None:
         if self._client is not None:
             await self._client.close()
-        environment = settings.host_environment(self._sandbox, self._config)
+        environment = settings.host_environment(self._sandbox, self._config, self._webhook)
         await asyncio.to_thread(spawn_host, self._folder, environment)
         await self._connect()
 

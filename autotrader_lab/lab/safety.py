@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pandas as pd
 
+from autotrader_lab.execution.risk import RiskLimits
 from autotrader_lab.host.arming import ARMED_LIFE_S, Challenge
 from autotrader_lab.lab.present import Status
 from autotrader_lab.model.errors import ConfigError, HostError
@@ -108,6 +109,47 @@ class Safety:
         answer = await self._connected().command("arm", confirmation=confirmation, expires_s=expires_s)
         return msgspec.convert(answer, Challenge) if confirmation is None else Status(answer)
 
+    # --- risk limits ------------------------------------------------------------------------------------------
+
+    async def limits_now(self) -> RiskLimits:
+        """The risk limits that hold now: what the stage began with, as a person changed it since."""
+        return RiskLimits(**await self._connected().ask("limits"))
+
+    async def set_limits(self, limits: RiskLimits | None = None, **changes: Any) -> RiskLimits:
+        """Change the risk limits while trading: down at any time, up only while the session is armed.
+
+        What was tightened holds in every later stage of this strategy and after a restart of the host; what was
+        loosened ends with the stage. Evidence stays bound to the limits the lab was made with.
+
+        Parameters
+        ----------
+        limits : RiskLimits, optional
+            All limits anew; by default those that hold now.
+        **changes
+            Single limits to set on top, e.g. ``max_daily_loss=500``.
+
+        Returns
+        -------
+        RiskLimits
+            As they hold now.
+
+        Raises
+        ------
+        GateClosed
+            If a limit would allow more than before and the session is not armed; names them.
+        ConfigError
+            If there is no such limit, or its value makes no sense.
+        """
+        if limits is not None and not isinstance(limits, RiskLimits):
+            raise ConfigError(f"limits={limits!r}: give RiskLimits(...), or single limits: max_daily_loss=500")
+        wanted = limits if limits is not None else await self.limits_now()
+        plain = {**wanted.model_dump(mode="json"), **changes}
+        return RiskLimits(**await self._connected().command("limits", limits=plain))
+
+    async def reconcile(self) -> dict[str, Any]:
+        """Compare the books with the venue's now: ok, differences, fills_adopted, orders_checked."""
+        return await self._connected().command("reconcile")
+
     # --- orders in doubt, and orders that were never delivered ------------------------------------------------
 
     def attention(self) -> pd.DataFrame:
@@ -181,15 +223,18 @@ class Safety:
         list of dict
             The orders that were sent; the others stay in :meth:`attention`.
         """
-        answer = await self._connected().command("settle", action="reprocess")
+        answer = await self._settling(action="reprocess")
         return list(answer["sent"])
 
     async def _settle(self, action: str, order_id: str, **more: str) -> dict[str, Any]:
         if not isinstance(order_id, str) or not order_id:
             raise ConfigError(f"{action}: order_id={order_id!r} is no id; lab.attention() lists what needs a person")
+        return await self._settling(action=action, order=order_id, **more)
+
+    async def _settling(self, **arguments: str) -> dict[str, Any]:
         client = self._connected()
         try:
-            return await client.command("settle", action=action, order=order_id, **more)
+            return await client.command("settle", **arguments)
         finally:
             with contextlib.suppress(HostError):
                 client.snapshot = await client.ask("status")  # attention() shows what is true now

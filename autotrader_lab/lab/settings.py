@@ -8,11 +8,13 @@ import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from autotrader_lab._version import __version__
 from autotrader_lab.execution.config import ExecutionConfig, load_config
 from autotrader_lab.execution.risk import RiskLimits
+from autotrader_lab.execution.webhook import AlertWebhook
+from autotrader_lab.host.care import WEBHOOK_VARIABLE, BreachPolicy
 from autotrader_lab.host.runs import SessionInfo
 from autotrader_lab.host.stages import CONFIG_VARIABLE, SANDBOX_VARIABLE, NoKeys
 from autotrader_lab.host.travel import strategy_name
@@ -21,7 +23,14 @@ from autotrader_lab.model.clock import Clock
 from autotrader_lab.model.errors import ConfigError
 from autotrader_lab.strategy.contract import as_strategy
 
-__all__ = ["DEFAULT_CONFIG", "config_source", "host_environment", "make_info", "sandbox_addresses"]
+__all__ = [
+    "DEFAULT_CONFIG",
+    "config_source",
+    "host_environment",
+    "make_info",
+    "sandbox_addresses",
+    "webhook_address",
+]
 
 DEFAULT_CONFIG = Path("config/execution.yaml")
 
@@ -86,6 +95,7 @@ def make_info(
     bar_interval_s: float | None,
     initial_balance: float,
     name: str | None,
+    on_breach: str | None,
     clock: Clock,
 ) -> SessionInfo:
     """The session's description, every field checked.
@@ -106,6 +116,8 @@ def make_info(
         raise ConfigError(f"initial_balance={initial_balance!r} must be a positive amount of the account currency")
     if limits is not None and not isinstance(limits, RiskLimits):
         raise ConfigError(f"limits={limits!r}: give RiskLimits(...), or None for the strategy's own")
+    if on_breach not in (None, *get_args(BreachPolicy)):
+        raise ConfigError(f"on_breach={on_breach!r}: give one of {', '.join(get_args(BreachPolicy))}")
     label = strategy_name(strategy)
     moment = clock.now().astimezone(UTC).strftime("%Y%m%d-%H%M%S")
     return SessionInfo(
@@ -120,16 +132,35 @@ def make_info(
         bar_interval_s=bar_interval_s,
         initial_balance=float(initial_balance),
         limits=limits.model_dump(mode="json") if limits is not None else {},
+        on_breach=on_breach or "",
     )
 
 
-def host_environment(sandbox: Mapping[str, Any] | None, config: ExecutionConfig | None) -> dict[str, str]:
+def webhook_address(given: str | None, clock: Clock) -> str | None:
+    """The alert webhook, checked.
+
+    Raises
+    ------
+    ConfigError
+        If it is no http address; the message does not repeat it.
+    """
+    address = given if given is not None else os.environ.get(WEBHOOK_VARIABLE)
+    if address:
+        AlertWebhook(address, clock)
+    return given
+
+
+def host_environment(
+    sandbox: Mapping[str, Any] | None, config: ExecutionConfig | None, webhook: str | None
+) -> dict[str, str]:
     """What a host's environment must hold besides ours: addresses and keys, which appear in no file and no argument."""
     environment: dict[str, str] = {}
     if sandbox is not None:
         environment[SANDBOX_VARIABLE] = json.dumps(sandbox)
     if config is not None:
         environment[CONFIG_VARIABLE] = json.dumps(_revealed(config.model_dump()))
+    if webhook is not None:
+        environment[WEBHOOK_VARIABLE] = webhook
     return environment
 
 

@@ -20,9 +20,9 @@ class Flip(Strategy):
 class Rester(Strategy):
     """One order that waits far below the market, and a position if asked."""
 
-    def __init__(self, buy: float = 0.0) -> None:
+    def __init__(self, buy: float = 0.0, first_bar: int = 1) -> None:
         self.buy = buy
-        self._bars = 0
+        self._bars = 1 - first_bar
 
     def on_bar(self, bar, context):
         self._bars += 1
@@ -31,6 +31,18 @@ class Rester(Strategy):
         if self._bars == 2 and self.buy:
             return self.long(bar.symbol, self.buy, context)
         return None
+
+
+class Once(Strategy):
+    """One market order, on the third bar."""
+
+    def __init__(self, size: float = 0.01) -> None:
+        self.size = size
+        self._bars = 0
+
+    def on_bar(self, bar, context):
+        self._bars += 1
+        return self.long(bar.symbol, self.size, context) if self._bars == 3 else None
 
 
 class Raises(Strategy):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import time
+import urllib.request
 
 from autotrader_lab.host.runs import RunFolder
 from autotrader_lab.journal import Journal, records
@@ -75,3 +77,16 @@ def _earn(journal: Journal, lab: Lab, stage: str, began_ns: int) -> None:
         write(records.LATENCY, records.OrderLatency(key, 0, 10, 20, 1_000, 2_000, 3_000), number)
     write(records.DRILL, records.Drill(ok=True, cancelled=1, seconds=0.01), 5)
     write(records.STAGE_STOPPED, records.StageStopped(stage, "earned"), 20)
+
+
+def control(sandbox, method: str, path: str, body: dict | None = None) -> dict:
+    """Ask the sandbox's control address."""
+    address = sandbox.addresses["control"]
+    request = urllib.request.Request(
+        f"{address['url']}{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"X-Sandbox-Token": address["token"]},
+        method=method,
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return json.load(answer)
