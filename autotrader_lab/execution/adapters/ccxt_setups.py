@@ -87,7 +87,7 @@ class _Coinbase:
 
     def seconds(self) -> int:
         """Now by the venue's clock; ccxt stamps tokens with the machine's."""
-        machine_ms = int(super().milliseconds())  # type: ignore[misc]
+        machine_ms = int(self.milliseconds())  # type: ignore[attr-defined]
         return (machine_ms - int(self.options.get("timeDifference") or 0)) // 1000
 
     async def fetch_time(self, params: Mapping[str, Any] | None = None) -> int:

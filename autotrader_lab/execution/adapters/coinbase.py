@@ -50,6 +50,7 @@ _PAGE = 250
 _BATCH = 100
 _SILENCE_NS = 15_000_000_000
 """Heartbeats come every second; a line that brought none for so long is dead."""
+_ED25519 = re.compile(r"[A-Za-z0-9+/]{86}==")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _GONE = frozenset({"UNKNOWN_CANCEL_ORDER", "ORDER_IS_FULLY_FILLED", "INVALID_CANCEL_REQUEST", "ORDER_NOT_FOUND"})
 _UNDER_WAY = frozenset({"DUPLICATE_CANCEL_REQUEST", "ORDER_IS_BEING_REPLACED"})
@@ -61,7 +62,8 @@ class CoinbaseAdapter(CcxtAdapter):
     Parameters
     ----------
     api_key, api_secret : str or SecretStr
-        Name (``organizations/…/apiKeys/…``) and private key (PEM) of a Coinbase developer platform key.
+        Name (``organizations/…/apiKeys/…``) and private key (PEM, or Ed25519 in Base64) of a Coinbase developer
+        platform key.
     testnet : bool, default False
         Only with `addresses`: the venue has no test world.
     addresses : mapping, optional
@@ -124,12 +126,18 @@ class CoinbaseAdapter(CcxtAdapter):
             timeout_s=timeout_s,
             clock_sync_s=clock_sync_s,
         )
+        self._secret, self._is_pem = _private_key(self._secret)
         if paced:
             self._pace = Pace(self._clock, 30, 1.0, shared=True)
         self._rules: dict[str, codec.Rules] = {}
         self._subscribed: asyncio.Future[Any] | None = None
         self._heard_ns = 0
         self._hints: dict[str, Order] = {}
+
+    @property
+    def _masked_key(self) -> str:
+        # All keys begin alike.
+        return f"…{self._key.get_secret_value()[-4:]}"
 
     def feed(self) -> CcxtFeed:
         """Market data of the same world, over connections of its own."""
@@ -210,7 +218,7 @@ class CoinbaseAdapter(CcxtAdapter):
             await asyncio.wait({client.connect(exchange.session), confirmed}, return_when=asyncio.FIRST_COMPLETED)
             if not confirmed.done():
                 for channel in ("heartbeats", "user"):
-                    token = exchange.create_auth_token(exchange.seconds())
+                    token = exchange.create_auth_token(exchange.seconds(), None, None, not self._is_pem)
                     await client.send({"type": "subscribe", "channel": channel, "product_ids": [], "jwt": token})
             await confirmed
         if client.closed():
@@ -443,6 +451,34 @@ class CoinbaseAdapter(CcxtAdapter):
 
     def _is_venue_id(self, text: str) -> bool:
         return _UUID.fullmatch(text) is not None
+
+
+def _private_key(given: SecretStr) -> tuple[SecretStr, bool]:
+    """The key as the client library takes it, and whether it is PEM (ES256) or the venue's Ed25519 text.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    # In an environment variable or a JSON file the line ends of a PEM are often written out.
+    key = given.get_secret_value().strip().replace("\\n", "\n")
+    if _ED25519.fullmatch(key):
+        return SecretStr(key), False
+    try:
+        # Comes with ccxt, which is an extra.
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    except ImportError as error:
+        raise ConfigError(f"{codec.VENUE} needs ccxt: pip install 'autotrader-lab[crypto]'") from error
+    try:
+        load_pem_private_key(key.encode(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ConfigError(
+            f"{codec.VENUE}: api_secret is no private key ({type(error).__name__}); give the whole text from "
+            "-----BEGIN EC PRIVATE KEY----- to -----END EC PRIVATE KEY-----, its line ends as they are or as \\n"
+        ) from None
+    return SecretStr(key + "\n"), True
 
 
 class _UserStream:

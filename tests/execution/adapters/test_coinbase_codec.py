@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from autotrader_lab.execution.adapters.ccxt_coinbase import (
     CODES,
@@ -41,6 +43,12 @@ from autotrader_lab.model.errors import (
 from autotrader_lab.model.instruments import Instrument, Instruments
 from autotrader_lab.model.orders import Order, OrderSide, OrderStatus, OrderType
 from tests.shared_data import SHARED, shared
+
+PEM = (
+    generate_private_key(SECP256R1())
+    .private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    .decode()
+)
 
 ccxt_errors = importlib.import_module("ccxt.base.errors")
 
@@ -120,7 +128,7 @@ def test_every_recorded_message_is_decoded_or_refused_with_a_reason_and_none_bre
     names = sorted(path.stem for path in (SHARED / "payloads" / "coinbase").glob("*.json"))
     if not names:
         pytest.skip("recorded data is not here: ../shared/data/payloads/coinbase")
-    adapter = CoinbaseAdapter("k", "s")
+    adapter = CoinbaseAdapter("k", PEM)
     adapter.instruments = Instruments([Instrument("BTC/USD", venue_symbol="BTC-USD")], "coinbase")
     for name in names:
         message = recorded(name)
@@ -406,5 +414,5 @@ def test_a_recorded_rate_limit_is_one() -> None:
 
 def test_a_test_world_that_is_not_there_is_refused_with_the_way_out() -> None:
     with pytest.raises(ConfigError, match=r"has no test world.*addresses of the local sandbox, or testnet=False"):
-        CoinbaseAdapter("k", "s", testnet=True)
-    assert CoinbaseAdapter("k", "s").testnet is False
+        CoinbaseAdapter("k", PEM, testnet=True)
+    assert CoinbaseAdapter("k", PEM).testnet is False
