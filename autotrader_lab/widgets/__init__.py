@@ -8,6 +8,7 @@ from typing import Any
 
 from autotrader_lab.lab.lab import Lab
 from autotrader_lab.lab.present import set_display
+from autotrader_lab.model.errors import HostError
 from autotrader_lab.widgets.panel import LabPanel, SessionView
 
 __all__ = ["LabPanel", "SessionView", "panel"]
@@ -48,6 +49,15 @@ class _LabView:
 
     async def kill(self, flatten: bool = False, reason: str = "") -> Mapping[str, Any]:
         return await self._there().kill(flatten, reason)
+
+    async def settle(self, action: str, order: str, venue_order_id: str = "") -> Mapping[str, Any]:
+        lab = self._there()
+        if action == "adopt":
+            return await lab.adopt(order, venue_order_id)
+        buttons = {"query": lab.query, "resubmit": lab.resubmit, "discard": lab.discard}
+        if action not in buttons:
+            raise HostError(f"{action!r} is none of the buttons: adopt, {', '.join(buttons)}")
+        return await buttons[action](order)
 
     def _there(self) -> Lab:
         lab = self._lab()

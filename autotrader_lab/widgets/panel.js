@@ -1,5 +1,5 @@
-// The live panel of one session: a view on snapshots and four buttons. It owns no state of the session and knows no venue.
-// Joined after panel_dom.js, panel_link.js and panel_parts.js into one module by panel.py.
+// The live panel of one session: a view on snapshots, with buttons. It owns no state of the session and knows no venue.
+// Joined after the other panel_*.js into one module by panel.py.
 
 const KILL_ARMED_MS = 6000;
 const KILL_GUARD_MS = 250; // a nervous double click must not confirm what it has just armed
@@ -9,37 +9,31 @@ const STOPPABLE = new Set(["starting", "running", "draining"]);
 
 // What the kernel pushes and does, for front ends without our server extension. Its buttons wait for running cells.
 function kernelRoute(model) {
-  let waiting = null;
+  const waiting = new Map();
   model.on("msg:custom", (message) => {
-    if (waiting && message && message.answer_to === waiting.id) waiting.settle(message);
+    const settle = message && waiting.get(message.answer_to);
+    if (settle) settle(message);
   });
   return {
-    act(action, body) {
+    act(action, body, timeoutMs = ACTION_TIMEOUT_MS) {
       return new Promise((resolve) => {
         const id = Math.random().toString(36).slice(2);
         const timer = setTimeout(() => settle({ ok: false, message: "The kernel does not answer: it is busy or gone." }),
-          ACTION_TIMEOUT_MS);
+          timeoutMs);
         const settle = (answer) => {
           clearTimeout(timer);
-          waiting = null;
+          waiting.delete(id);
           resolve({ ok: Boolean(answer.ok), body: answer.body ?? null, message: answer.message || "" });
         };
-        waiting = { id, settle };
+        waiting.set(id, settle);
         try {
-          model.send({ action, id, ...body });
+          model.send({ action, id, arguments: body });
         } catch (error) {
           settle({ ok: false, message: "The kernel is gone." });
         }
       });
     },
   };
-}
-
-function button(className, text, title) {
-  const element = node("button", `atl-button ${className}`, text);
-  element.type = "button";
-  element.title = title;
-  return element;
 }
 
 function killText(body, session) {
@@ -88,18 +82,22 @@ function renderPanel(model, el) {
   const progress = node("div", "atl-progress", progressFill);
   progress.setAttribute("role", "progressbar");
   progress.hidden = true;
+  const attention = attentionPart((asked) => (viaServer() ? link : kernel).act("settle", asked, SETTLE_TIMEOUT_MS));
   const ladder = ladderPart();
   const equity = equityPart();
   const counters = countersPart();
   const positions = positionsPart();
   const orders = ordersPart();
   const alerts = alertsPart();
+  const covered = node("p", "atl-coverage");
+  covered.hidden = true;
   const footer = node("footer", "atl-footer");
   const route = node("span");
   const facts = node("span");
   footer.append(route, facts);
-  const root = node("div", "atl", header, notice, progress, ladder.element,
-    node("div", "atl-grid", equity.element, counters.element, positions.element, alerts.element, orders.element), footer);
+  const root = node("div", "atl", header, notice, attention.element, progress, ladder.element,
+    node("div", "atl-grid", equity.element, counters.element, positions.element, alerts.element, orders.element),
+    covered, footer);
   root.setAttribute("role", "region");
   root.setAttribute("aria-label", `AutoTrader Lab session ${session}`);
   el.replaceChildren(root);
@@ -185,7 +183,9 @@ function renderPanel(model, el) {
     }
     ladder.update(data.ladder);
     equity.update(data.equity);
-    counters.update(data.counters, data.latency);
+    counters.update(data.counters, data.latency, data.rates);
+    attention.update(data.attention, link.status !== "silent" && link.status !== "ended" && data.state !== "failed");
+    drawCoverage(covered, data.coverage);
     positions.update(data.positions);
     orders.update(data.orders);
     alerts.update(data.alerts);

@@ -31,13 +31,13 @@ __all__ = ["LabPanel", "SessionView"]
 PUSH_INTERVAL_S = 0.25
 SERVED_TURNS = 8
 """Where the browser is served by the Jupyter server, the kernel pushes only every so many turns."""
-_ACTIONS = frozenset({"start", "stop", "kill"})
+_ACTIONS = frozenset({"start", "stop", "kill", "settle"})
 _HERE = Path(__file__).parent
-_SCRIPTS = ("panel_dom.js", "panel_link.js", "panel_parts.js", "panel.js")
+_SCRIPTS = ("panel_dom.js", "panel_link.js", "panel_parts.js", "panel_attention.js", "panel.js")
 
 
 class SessionView(Protocol):
-    """What the panel needs of a lab; its buttons use ``start``, ``stop`` and ``kill`` where they exist."""
+    """What the panel needs of a lab; its buttons use ``start``, ``stop``, ``kill``, ``settle`` where they exist."""
 
     @property
     def session(self) -> str:
@@ -50,7 +50,7 @@ class SessionView(Protocol):
 
 
 class LabPanel(anywidget.AnyWidget):
-    """The panel of one session: ladder with evidence, start, stop, kill, orders, positions, equity, alerts.
+    """The panel of one session: ladder with evidence, start, stop, kill, orders in doubt, positions, equity.
 
     Parameters
     ----------
@@ -88,12 +88,12 @@ class LabPanel(anywidget.AnyWidget):
     def _on_message(self, _: object, content: Any, __: object) -> None:
         if isinstance(content, dict) and content.get("action") in _ACTIONS:
             # Not on the kernel's loop: the answer may take as long as the venue does.
-            threading.Thread(target=self._carry_out, args=(dict(content),), name="panel action", daemon=True).start()
+            threading.Thread(target=self._carry_out, args=(content,), name="panel action", daemon=True).start()
 
     def _carry_out(self, content: dict[str, Any]) -> None:
-        answer_to = content.pop("id", "")
+        answer_to = content.get("id", "")
         try:
-            body = _run(self._lab, str(content.pop("action")), content)
+            body = _run(self._lab, str(content["action"]), content.get("arguments") or {})
         except Exception as error:  # noqa: BLE001 - whatever it was, a person pressed a button and must be told
             self.send({"answer_to": answer_to, "ok": False, "message": f"{type(error).__name__}: {error}"})
         else:

@@ -103,6 +103,13 @@ function table(className, caption, columns) {
   return { element: node("table", className, label, node("thead", "", head), body), body };
 }
 
+function button(className, text, title) {
+  const element = node("button", `atl-button ${className}`, text);
+  element.type = "button";
+  element.title = title;
+  return element;
+}
+
 function cell(text, className = "") {
   return node("td", className, text);
 }

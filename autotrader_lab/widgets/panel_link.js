@@ -8,6 +8,7 @@ const POLL_SILENT_MS = 1000;
 const POLL_ABSENT_MS = 15000;
 const STATUS_TIMEOUT_MS = 4000;
 const ACTION_TIMEOUT_MS = 30000;
+const SETTLE_TIMEOUT_MS = 65000; // the host may wait for the venue before it decides
 
 function jupyterConfig() {
   const holder = document.getElementById("jupyter-config-data");
@@ -130,15 +131,17 @@ class Link {
   }
 
   // Resolves to {ok, body, message}; never rejects, because a kill that failed must say so on the panel.
-  async act(action, body) {
+  async act(action, body, timeoutMs = ACTION_TIMEOUT_MS) {
     try {
-      const answer = await this.request(action, { method: "POST", body: JSON.stringify(body) }, ACTION_TIMEOUT_MS);
+      const answer = await this.request(action, { method: "POST", body: JSON.stringify(body) }, timeoutMs);
       const ok = answer.status >= 200 && answer.status < 300 && answer.body !== null;
       const error = answer.body && answer.body.error;
       const message = error ? error.message : (answer.body && answer.body.message) || `HTTP ${answer.status}`;
       return { ok, body: answer.body, message: ok ? "" : message };
     } catch (error) {
-      return { ok: false, body: null, message: "The Jupyter server does not answer." };
+      const late = error && error.name === "AbortError";
+      const message = late ? `No answer in ${timeoutMs / 1000} s; it may still be carried out.` : "The Jupyter server does not answer.";
+      return { ok: false, body: null, message };
     }
   }
 }

@@ -178,16 +178,37 @@ const LATENCIES = [
   ["fill_to_notified_ms", "Fill → strategy", "ms"],
 ];
 
+// The specification's performance table.
+const RATES = [
+  ["success", "Orders taken", "> 99 %", (rate) => rate > 0.99],
+  ["dead_letters", "Dead letters", "< 0.1 %", (rate) => rate < 0.001],
+];
+
+function rateRow(rates, [key, title, asked, holds]) {
+  const rate = asNumber(rates[key]);
+  const mark = cell(rate === null ? "" : holds(rate) ? "✓" : "✗", "atl-right");
+  if (rate !== null) {
+    mark.classList.add(holds(rate) ? "atl-up" : "atl-down");
+    mark.setAttribute("aria-label", holds(rate) ? "holds" : "does not hold");
+  }
+  return node("tr", "", cell(title, "atl-soft"), cell(percent(rate), "atl-right"), cell(asked, "atl-right atl-soft"), mark);
+}
+
 function countersPart() {
   const counts = node("dl", "atl-stats");
+  const { element: rateGrid, body: rateBody } = table("atl-table atl-rates", "Rates against the specification", [
+    { title: "Rate" }, { title: "now", right: true }, { title: "asked", right: true }, { title: "", right: true },
+  ]);
   const { element: grid, body } = table("atl-table atl-latency", "Latency", [
     { title: "Latency" }, { title: "p50", right: true }, { title: "p99", right: true }, { title: "n", right: true },
   ]);
-  const element = node("section", "atl-card", node("div", "atl-card-title", "Counters"), counts, grid);
+  const element = node("section", "atl-card", node("div", "atl-card-title", "Counters"), counts, rateGrid, grid);
   const spell = (value) => (isNumber(value) ? decimals(value, 0, value >= 100 ? 0 : value >= 10 ? 1 : 2) : DASH);
   return {
     element,
-    update(counters, latency) {
+    update(counters, latency, rates) {
+      rateGrid.hidden = !rates;
+      whenChanged(rateBody, rates || {}, (now) => rateBody.replaceChildren(...RATES.map((rate) => rateRow(now, rate))));
       whenChanged(counts, counters, () => {
         counts.replaceChildren(...COUNTERS.flatMap(([key, title]) => {
           const value = (counters || {})[key];
@@ -282,4 +303,13 @@ function alertsPart() {
       });
     },
   };
+}
+
+// What becomes of working orders if the engine host itself dies: in words, because nobody looks it up at that moment.
+function drawCoverage(element, coverage) {
+  const told = coverage || {};
+  element.hidden = !told.host;
+  element.dataset.open = String(/^not covered/i.test(told.host || ""));
+  setText(element, told.host ? `If the engine host dies: ${told.host}.` : "");
+  element.title = ["notebook", "host", "machine"].filter((who) => told[who]).map((who) => `${who}: ${told[who]}`).join("\n");
 }

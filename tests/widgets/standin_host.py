@@ -4,7 +4,7 @@ It serves the package's own interface (token, Host and Origin checks, errors) an
 is tested on top of it is what meets the real host; only the trading behind it is a random walk. Its snapshots show
 every part of a panel at once, which a short paper session does not.
 
-Run: ``python standin_host.py SESSION [--stage live --rehearsal --deaf --journal]`` with AUTOTRADER_LAB_HOME set.
+Run with AUTOTRADER_LAB_HOME set: ``standin_host.py SESSION [--stage live --rehearsal --deaf --journal --doubt]``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from aiohttp import web
 from autotrader_lab.host.api import build_app
 from autotrader_lab.host.runs import HostInfo, RunFolder, SessionInfo, process_started
 from autotrader_lab.journal import Journal, records
-from autotrader_lab.model.errors import GateClosed, HostError
+from autotrader_lab.model.errors import GateClosed, HostError, OrderError, VenueUnavailable
 
 STAGES = ("replay", "paper", "testnet", "live")
 DENIAL = "NOTIONAL_OVER_LIMIT (asked 12000.0, limit 10000.0)"
@@ -37,8 +37,44 @@ CHECKS = (
 )
 
 
+AT_THE_VENUE = "88123"
+
+
+class Doubts:
+    """Orders that need a person: the venue has the first, never got the second, and is away for the third."""
+
+    def __init__(self) -> None:
+        since_ms = int(time.time() * 1000) - 41_000
+        common = {"symbol": "BTC/USDT", "quantity": 0.01, "since_ms": since_ms}
+        rows = (
+            {"client_order_id": "at-lost-answer", "side": "buy", "price": 66_950.5, "status": "unknown", "attempts": 1,
+             "reason": "no answer to POST /api/v3/order within 5 s"},
+            {"client_order_id": "at-never-arrived", "side": "sell", "price": None, "status": "dead_letter",
+             "attempts": 3, "reason": "RateLimited: -1003 <i>way</i> too many requests"},
+            {"client_order_id": "at-out-of-reach", "side": "buy", "price": 66_800.0, "status": "unknown", "attempts": 1,
+             "reason": "connection lost while it was being sent"},
+        )  # fmt: skip
+        self.rows: dict[str, dict[str, Any]] = {str(row["client_order_id"]): {**common, **row} for row in rows}
+        self.asked: list[dict[str, Any]] = []
+
+    async def settle(self, action: str, order: str, venue_order_id: str = "", why: str = "") -> dict[str, Any]:
+        self.asked.append({"action": action, "order": order, "venue_order_id": venue_order_id})
+        if order not in self.rows:
+            raise OrderError(f"no order {order!r} in this session")
+        theirs = order == "at-lost-answer"
+        if order == "at-out-of-reach" and not (action == "adopt" and venue_order_id == AT_THE_VENUE):
+            raise VenueUnavailable("binance testnet: HTTP 503 Service Unavailable, maintenance until 14:00")
+        if theirs and action == "discard":
+            raise OrderError(f"order {order}: the venue has it (submitted); cancel it instead")
+        row = self.rows.pop(order)
+        status = "rejected" if action == "discard" else "submitted"
+        found = {"order_id": AT_THE_VENUE, "filled": 0.0, "reason": "", "status": status}
+        return {**row, **found}
+
+
 class MovingSession:
-    def __init__(self, name: str, stage: str, rehearsal: bool) -> None:
+    def __init__(self, name: str, stage: str, rehearsal: bool, doubt: bool = False) -> None:
+        self.doubts = Doubts() if doubt else None
         self.name, self.stage, self.rehearsal = name, stage, rehearsal
         self.random = random.Random(7)
         self.state, self.trading = "running", "ACTIVE"
@@ -118,6 +154,10 @@ class MovingSession:
                         "message": "no quote of BTC/USDT for 5.2 s; entries wait"},
                        {"t_ms": int(self.series[0][0]), "level": "info", "code": "RECONCILED",
                         "message": "14 orders checked, no difference"}],
+            "attention": list(self.doubts.rows.values()) if self.doubts else [],
+            "rates": {"success": 0.9941, "dead_letters": 0.0244 if self.doubts else 0.0},
+            "coverage": {"notebook": "covered by the host", "host": "NOT covered: binance testnet has no such switch",
+                         "machine": "NOT covered"},
             "progress": None,
         }  # fmt: skip
 
@@ -133,9 +173,17 @@ class MovingSession:
         if name == "start":
             self.state = "running"
             return self.snapshot()
+        if name == "settle" and self.doubts is not None:
+            return await self.doubts.settle(**arguments)
         raise HostError(f"the stand-in cannot {name}")
 
-    def gate(self, stage: str) -> dict[str, Any]:
+    async def limits(self) -> dict[str, Any]:
+        return {}
+
+    def metrics(self) -> bytes:
+        return b""
+
+    async def gate(self, stage: str) -> dict[str, Any]:
         return {"stage": stage}
 
     def lease_taken(self) -> None:
@@ -178,7 +226,7 @@ if __name__ == "__main__":
     parser.add_argument("--rehearsal", action="store_true")
     parser.add_argument("--deaf", action="store_true")
     parser.add_argument("--journal", action="store_true")
+    parser.add_argument("--doubt", action="store_true")
     given = parser.parse_args()
-    asyncio.run(
-        serve(MovingSession(given.session, given.stage, given.rehearsal), deaf=given.deaf, journaled=given.journal)
-    )
+    moving = MovingSession(given.session, given.stage, given.rehearsal, given.doubt)
+    asyncio.run(serve(moving, deaf=given.deaf, journaled=given.journal))

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from browser_support import wait_for
-from standin_host import MovingSession
+from standin_host import Doubts, MovingSession
+
+from autotrader_lab.lab import Lab
+from autotrader_lab.model.errors import HostError
+from autotrader_lab.strategy.contract import Strategy
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the widget libraries' own at import
+    from autotrader_lab import widgets
     from autotrader_lab.widgets import LabPanel
 
 
@@ -31,6 +38,9 @@ class Desk:
     async def kill(self, *, flatten: bool = False) -> dict[str, Any]:
         self.calls.append(("kill", {"flatten": flatten}))
         return await self.moving.command("kill", {})
+
+    async def settle(self, action: str, order: str) -> dict[str, Any]:
+        return await self.moving.command("settle", {"action": action, "order": order})
 
     def stop(self) -> None:
         raise RuntimeError("the venue is closed")
@@ -68,10 +78,58 @@ def test_the_kernel_pushes_what_changed(panel: Recorder, desk: Desk) -> None:
 
 
 def test_a_button_through_the_kernel_calls_the_lab_with_what_it_takes(panel: Recorder, desk: Desk) -> None:
-    panel._on_message(None, {"action": "kill", "id": "7", "flatten": True, "reason": "button"}, [])
+    panel._on_message(None, {"action": "kill", "id": "7", "arguments": {"flatten": True, "reason": "button"}}, [])
     answer = wait_for(lambda: panel.__dict__.get("sent"), seconds=5, message="no answer came")[0]
     assert desk.calls == [("kill", {"flatten": True})]
     assert (answer["answer_to"], answer["ok"], answer["body"]["verified"]) == ("7", True, True)
+
+
+def test_an_order_in_doubt_is_settled_through_the_kernel(panel: Recorder, desk: Desk) -> None:
+    desk.moving.doubts = Doubts()
+    asked = {"action": "discard", "order": "at-lost-answer"}
+    panel._on_message(None, {"action": "settle", "id": "11", "arguments": asked}, [])
+    answer = wait_for(lambda: panel.__dict__.get("sent"), seconds=5, message="no answer came")[0]
+    assert (answer["answer_to"], answer["ok"]) == ("11", False)
+    assert "the venue has it (submitted); cancel it instead" in answer["message"]
+    panel._on_message(None, {"action": "settle", "id": "12", "arguments": {**asked, "action": "query"}}, [])
+    answer = wait_for(lambda: panel.__dict__["sent"][1:], seconds=5, message="no answer came")[0]
+    assert (answer["ok"], answer["body"]["status"]) == (True, "submitted")
+
+
+class Holder(Strategy):
+    """Never trades."""
+
+    def on_bar(self, bar: Any, context: Any) -> None:
+        return None
+
+
+class Asked(Lab):
+    """Keeps what its host would be asked."""
+
+    async def _settle(self, action: str, order_id: str, **more: str) -> dict[str, Any]:
+        return {"action": action, "order": order_id, **more}
+
+
+@pytest.mark.parametrize(
+    ("action", "more"),
+    [
+        ("query", {}),
+        ("adopt", {"venue_order_id": "77"}),
+        ("resubmit", {}),
+        ("discard", {"why": "discarded by a person"}),
+    ],
+)
+def test_each_of_the_four_buttons_reaches_the_lab(
+    action: str, more: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOTRADER_LAB_HOME", str(tmp_path))
+    lab = Asked(Holder(), profile="rehearsal", config=None, name="idle")
+    view = widgets.panel(lab)._lab
+    answer = asyncio.run(view.settle(action, "at-1", "77"))
+    assert answer == {"action": action, "order": "at-1", **more}
+    with pytest.raises(HostError, match="none of the buttons"):
+        asyncio.run(view.settle("forget", "at-1"))
+    widgets.panel(lab).close()
 
 
 def test_a_button_that_fails_says_why(panel: Recorder) -> None:

@@ -200,3 +200,51 @@ def test_where_the_server_knows_no_such_session_the_kernel_carries(world: tuple[
         wait_for(lambda: "2 orders cancelled" in notice.inner_text(), message="the kill was not answered")
         wait_for(lambda: panel.get_by_text("HALTED", exact=True).count(), message="the panel does not show the halt")
         assert complaints == []
+
+
+def test_an_order_in_doubt_is_settled_while_a_cell_blocks_the_kernel(world: tuple[str, Path, Path]) -> None:
+    with (
+        standin_host(world[1], "doubtful", "--stage", "testnet", "--doubt"),
+        opened(world, WATCH.replace("standin", "doubtful"), BLOCK) as (page, complaints),
+    ):
+        blocked = block(page)
+        card = page.locator(".atl-attention")
+        wait_for(lambda: "3 orders need a person" in card.inner_text().lower(), message="no order in doubt")
+
+        lost = card.locator("[data-order=at-lost-answer]")
+        line = lost.inner_text()
+        assert all(word in line for word in ("UNKNOWN", "BTC/USDT", "buy", "66,950.50", "since", "no answer to"))
+        lost.get_by_role("button", name="Discard").click()
+        page.wait_for_timeout(400)
+        assert "the venue has it" not in lost.inner_text()  # the first click sends nothing
+        lost.get_by_role("button", name="Confirm discard").click()
+        wait_for(lambda: "Refused: order at-lost-answer: the venue has it (submitted); cancel it instead"
+                 in lost.inner_text(), message="the refusal is not shown")  # fmt: skip
+        lost.get_by_role("button", name="Query").click()
+        wait_for(lambda: "The venue has it: submitted, 0 of 0.01 filled, its id there is 88123" in lost.inner_text(),
+                 message="the answer is not shown")  # fmt: skip
+        wait_for(lambda: "2 orders need a person" in card.inner_text().lower(), message="it still asks for a person")
+
+        away = card.locator("[data-order=at-out-of-reach]")
+        away.get_by_role("button", name="Query").click()
+        wait_for(lambda: "maintenance until 14:00" in away.inner_text(), message="the venue's words are not shown")
+        away.get_by_role("button", name="Adopt…").click()
+        away.get_by_role("textbox").fill("88123")
+        page.wait_for_timeout(700)  # two looks: what is typed must outlive them
+        away.get_by_role("button", name="Adopt it").click()
+        wait_for(lambda: "The venue has it" in away.inner_text(), message="it was not adopted")
+
+        never = card.locator("[data-order=at-never-arrived]")
+        assert "DEAD LETTER" in never.inner_text()
+        assert "<i>way</i>" in never.inner_text()
+        never.get_by_role("button", name="Resubmit").click()
+        page.wait_for_timeout(400)
+        never.get_by_role("button", name="Confirm resubmit").click()
+        wait_for(lambda: "Sent again: submitted" in never.inner_text(), message="it was not sent again")
+
+        rates = page.locator(".atl-rates")
+        assert "99.41 %" in rates.inner_text()
+        assert rates.get_by_label("does not hold").count() == 1
+        assert "If the engine host dies: NOT covered" in page.locator(".atl-coverage").inner_text()
+        assert blocked.inner_text() == "[*]:"
+        assert complaints == []
