@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from autotrader_lab.model.clock import from_ns
 
-__all__ = ["alerts", "evidence", "facts", "ladder", "masthead", "notice", "positions"]
+__all__ = [
+    "alerts",
+    "answer",
+    "attention_row",
+    "attention_title",
+    "coverage",
+    "evidence",
+    "facts",
+    "ladder",
+    "masthead",
+    "notice",
+    "positions",
+    "settled",
+]
 
 DASH = "–"
 MINUS = "−"
@@ -25,6 +38,11 @@ _COUNTERS = {
     "dead_letters": "Dead letters",
 }
 _ALARMING = frozenset({"unknown", "unreconciled", "dead_letters"})
+_RATES: dict[str, tuple[str, str, Callable[[float], bool]]] = {
+    "success": ("Orders taken", "&gt; 99 %", lambda rate: rate > 0.99),
+    "dead_letters": ("Dead letters", "&lt; 0.1 %", lambda rate: rate < 0.001),
+}
+"""The specification's performance table."""
 _LATENCIES = {
     "decision_to_wire_us": "Decision → wire, µs",
     "submit_to_ack_ms": "Submit → ack, ms",
@@ -94,7 +112,7 @@ def evidence(rung: Mapping[str, Any] | None) -> str:
 
 
 def facts(snapshot: Mapping[str, Any]) -> str:
-    """Counters and latency."""
+    """Counters, the specification's rates, and latency."""
     counters = snapshot.get("counters") or {}
     latency = snapshot.get("latency") or {}
     pairs = "".join(
@@ -111,7 +129,26 @@ def facts(snapshot: Mapping[str, Any]) -> str:
         for key, title in _LATENCIES.items()
     )
     head = '<tr><th>Latency</th><th class="right">p50</th><th class="right">p99</th><th class="right">n</th></tr>'
-    return f'<dl class="stats">{pairs}</dl><table class="plain"><thead>{head}</thead><tbody>{rows}</tbody></table>'
+    rates = _rates(snapshot.get("rates"))
+    return (
+        f'<dl class="stats">{pairs}</dl>{rates}<table class="plain"><thead>{head}</thead><tbody>{rows}</tbody></table>'
+    )
+
+
+def _rates(told: Mapping[str, Any] | None) -> str:
+    if not told:
+        return ""
+    rows = ""
+    for key, (title, asked, holds) in _RATES.items():
+        rate = told.get(key)
+        mark = "" if rate is None else "✓" if holds(rate) else "✗"
+        tone = "up" if mark == "✓" else "down"
+        rows += (
+            f'<tr><td class="soft">{title}</td><td class="right">{_percent(rate)}</td>'
+            f'<td class="right soft">{asked}</td><td class="right {tone}">{mark}</td></tr>'
+        )
+    head = '<tr><th>Rate</th><th class="right">now</th><th class="right">asked</th><th></th></tr>'
+    return f'<table class="plain rates"><thead>{head}</thead><tbody>{rows}</tbody></table>'
 
 
 def worth(equity: Mapping[str, Any] | None) -> str:
@@ -166,6 +203,64 @@ def alerts(rows: Sequence[Mapping[str, Any]]) -> str:
     return f'<ul class="alerts">{lines}</ul>'
 
 
+def attention_title(count: int, *, answering: bool) -> str:
+    """The heading over orders that need a person."""
+    told = {0: "settled", 1: "1 order needs a person"}.get(count, f"{count} orders need a person")
+    silence = "" if answering or not count else (
+        '<p class="soft">No host answers, so nothing can be decided here. '
+        "Start one that continues with: await lab.recover()</p>"
+    )  # fmt: skip
+    return f'<h2>Attention <span class="plain-words">{told}</span></h2>{silence}'
+
+
+def attention_row(order: Mapping[str, Any], *, now_ms: float) -> str:
+    """An order in doubt, or one never delivered: what it is, since when, and why."""
+    status = str(order["status"])
+    side = str(order["side"])
+    at = "at market" if order.get("price") is None else f"@ {price(order['price'])}"
+    since = f"since {clock_time(order['since_ms'])} UTC, {_age((now_ms - order['since_ms']) / 1000)}"
+    tries = f" ({order['attempts']} attempts)" if order.get("attempts", 1) > 1 else ""
+    return (
+        f'<div title="ours {_e(order["client_order_id"])}"><span class="badge" data-status="{_e(status)}">'
+        f"{_e(status.replace('_', ' ').upper())}</span> <b>{_e(order['symbol'])}</b> "
+        f'<span class="{"up" if side == "buy" else "down"}">{_e(side)}</span> {_quantity(order["quantity"])} {at} '
+        f'<span class="soft">{since if order["since_ms"] else ""}</span></div>'
+        f'<div class="soft">{_e(order.get("reason"))}{tries}</div>'
+    )
+
+
+def settled(action: str, order: Mapping[str, Any]) -> tuple[bool, str]:
+    """What the host answered to one of the four buttons, for a person, and whether it ended the question."""
+    status = str(order["status"])
+    why = f": {order['reason']}" if order.get("reason") else ""
+    if status == "unknown":
+        return False, f"Still in doubt{why}."
+    if action == "discard":
+        return True, "Given up: the venue has none, and it will not be sent."
+    if status == "denied":
+        return False, f"Not sent, the risk gate denies it{why}."
+    if status == "rejected":
+        return False, f"{'Sent again, and refused' if action == 'resubmit' else 'The venue refused it'}{why}."
+    theirs = f", its id there is {order['order_id']}" if order.get("order_id") else ""
+    begins = "Sent again" if action == "resubmit" else "The venue has it"
+    filled = f"{_quantity(order['filled'])} of {_quantity(order['quantity'])} filled"
+    return True, f"{begins}: {status.replace('_', ' ')}, {filled}{theirs}."
+
+
+def answer(words: str, *, good: bool | None) -> str:
+    """An answer to a button; `good` is None while it is awaited."""
+    return f'<div class="answer {"" if good is None else "up" if good else "down"}" role="status">{_e(words)}</div>'
+
+
+def coverage(told: Mapping[str, Any] | None) -> str:
+    """What becomes of working orders if the engine host itself dies; empty where nobody said."""
+    host = str((told or {}).get("host") or "")
+    if not host:
+        return ""
+    uncovered = str(host.lower().startswith("not covered")).lower()
+    return f'<p class="coverage" data-open="{uncovered}">If the engine host dies: {_e(host)}.</p>'
+
+
 def clock_time(time_ms: float) -> str:
     """UTC time of day."""
     return from_ns(int(time_ms) * 1_000_000).strftime("%H:%M:%S")
@@ -200,6 +295,12 @@ def _minus(text: str) -> str:
 
 def _percent(fraction: float | None) -> str:
     return DASH if fraction is None else _minus(f"{fraction:.2%}")
+
+
+def _age(seconds: float) -> str:
+    if seconds < 120:
+        return f"{max(seconds, 0):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 def _tone(value: float | None) -> str:

@@ -19,8 +19,10 @@ from bokeh.models.widgets.tables import HTMLTemplateFormatter, NumberFormatter
 from bokeh.plotting import figure
 
 from autotrader_lab.dashboard import fragments
+from autotrader_lab.dashboard.attention import AttentionCard, Settle, settle_through_host
 from autotrader_lab.dashboard.reader import BLOTTER_COLUMNS, Reading, SessionReader, empty_blotter
 from autotrader_lab.host.runs import RunFolder, SessionRow, list_sessions
+from autotrader_lab.model.clock import Clock, SystemClock
 from autotrader_lab.model.errors import AutoTraderError, JournalError
 
 __all__ = ["MonitorPage"]
@@ -74,6 +76,9 @@ class MonitorPage:
     kill : callable
         Pulls the kill switch of a run folder, flattening or not; tells how grave the outcome is (``halted`` or
         ``critical``) and what it was, in words.
+    settle : callable, optional
+        Carries out one of a person's four buttons on an order that needs one.
+    clock : Clock, optional
     """
 
     def __init__(
@@ -81,10 +86,13 @@ class MonitorPage:
         *,
         ask_host: Callable[[RunFolder], Mapping[str, Any]],
         kill: Callable[[RunFolder, bool], tuple[str, str]],
+        settle: Settle = settle_through_host,
+        clock: Clock | None = None,
     ) -> None:
         pn.extension("tabulator", notifications=False)
         self._ask_host = ask_host
         self._kill = kill
+        self._attention = AttentionCard(settle, clock or SystemClock(), _CSS)
         self._reader: SessionReader | None = None
         self._looks = 0
         self._outcome = ("", "")
@@ -103,6 +111,7 @@ class MonitorPage:
         self._positions = self._html("")
         self._alerts = self._html("")
         self._evidence = self._html("")
+        self._coverage = self._html("")
         self.rung = pn.widgets.RadioButtonGroup(
             options={stage.capitalize(): stage for stage in STAGES},
             value="testnet",
@@ -155,6 +164,7 @@ class MonitorPage:
         return pn.Column(
             header,
             self._notice,
+            self._attention.view,
             self._ladder,
             pn.Row(
                 self._card("Equity", equity),
@@ -168,6 +178,7 @@ class MonitorPage:
             ),
             self._card("Orders, newest first", self.blotter),
             self._card("What it takes to enter", self.rung, self._evidence),
+            self._coverage,
             css_classes=["monitor"],
             stylesheets=[_CSS],
             sizing_mode="stretch_width",
@@ -283,6 +294,8 @@ class MonitorPage:
         self._put("facts", self._facts, fragments.facts(snapshot))
         self._put("positions", self._positions, fragments.positions(snapshot.get("positions") or []))
         self._put("alerts", self._alerts, fragments.alerts(snapshot.get("alerts") or []))
+        self._put("coverage", self._coverage, fragments.coverage(snapshot.get("coverage")))
+        self._attention.update(reading.session, snapshot.get("attention") or [], answering=reading.answering)
         if reading.equity:
             start = float((snapshot.get("equity") or {}).get("start") or reading.equity[0][1])
             rows = [(*point, start) for point in reading.equity[-EQUITY_POINTS:]]

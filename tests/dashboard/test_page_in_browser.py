@@ -12,6 +12,8 @@ import pytest
 from browser_support import browser_page, process, standin_host, wait_for
 from journaled import JournaledSession
 
+from autotrader_lab.host.runs import RunFolder
+
 pytestmark = pytest.mark.browser
 
 
@@ -69,6 +71,46 @@ def test_its_kill_button_reaches_the_host(home: Path, address: str) -> None:
         page.get_by_role("button", name="Confirm KILL").click()
         wait_for(lambda: page.get_by_text("nothing left at the venue").count() == 1, message="no word of the kill")
         wait_for(lambda: page.get_by_text("HALTED").count() == 1, message="the page does not show the halt")
+
+
+def test_an_order_in_doubt_is_settled_from_the_page(home: Path, address: str) -> None:
+    complaints: list[str] = []
+    asked: list[str] = []
+    with (
+        standin_host(home, "doubtful", "--journal", "--stage", "testnet", "--doubt"),
+        browser_page(viewport={"width": 1400, "height": 1200}) as page,
+    ):
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("websocket", lambda socket: socket.on("framesent", lambda frame: asked.append(str(frame))))
+        page.goto(f"{address}?session=doubtful")
+        wait_for(lambda: page.get_by_text("3 orders need a person").count(), message="no order in doubt")
+        lost = page.locator(".attention-row", has_text="66,950.50")
+        assert lost.get_by_text("UNKNOWN").count() == 1
+        lost.get_by_role("button", name="Discard").click()
+        lost.get_by_role("button", name="Confirm discard").click()
+        refusal = "Refused: order at-lost-answer: the venue has it (submitted); cancel it instead"
+        wait_for(lambda: lost.get_by_text(refusal).count(), message="the refusal is not shown")
+        lost.get_by_role("button", name="Query").click()
+        wait_for(lambda: lost.get_by_text("The venue has it: submitted").count(), message="the answer is not shown")
+        wait_for(lambda: page.get_by_text("2 orders need a person").count(), message="it still asks for a person")
+
+        away = page.locator(".attention-row", has_text="66,800.00")
+        away.get_by_role("button", name="Adopt", exact=True).click()
+        away.get_by_role("textbox").fill("88123")
+        page.wait_for_timeout(900)  # two looks: what is typed must outlive them
+        away.get_by_role("button", name="Adopt it").click()
+        wait_for(lambda: away.get_by_text("The venue has it").count(), message="it was not adopted")
+
+        never = page.locator(".attention-row", has_text="DEAD LETTER")
+        never.get_by_role("button", name="Resubmit").click()
+        never.get_by_role("button", name="Confirm resubmit").click()
+        wait_for(lambda: never.get_by_text("Sent again: submitted").count(), message="it was not sent again")
+        assert page.get_by_text("If the engine host dies: NOT covered").count() == 1
+        host = RunFolder.named("doubtful").read_host()
+        assert host is not None
+        assert asked
+        assert not any(host.token in frame for frame in (*asked, page.content()))
+    assert complaints == []
 
 
 def _cells(row: Any) -> str:
