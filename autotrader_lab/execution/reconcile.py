@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from autotrader_lab.execution.book import OrderBook
 from autotrader_lab.model.instruments import exact
-from autotrader_lab.model.orders import Order
+from autotrader_lab.model.orders import Order, OrderStatus
 
 __all__ = ["Difference", "foreign_orders", "position_drift"]
 
@@ -66,11 +66,13 @@ def position_drift(
 
 
 def foreign_orders(book: OrderBook, venue_open: Iterable[Order]) -> list[Difference]:
-    """Orders working at the venue that are not ours: shown, and left alone."""
-    return [
-        Difference(
-            "foreign_order", order.order_id, "none", f"{order.side.value} {order.quantity} {order.symbol}", False
-        )
-        for order in venue_open
-        if book.find(order.client_order_id) is None and book.find(order.order_id) is None
-    ]
+    """Orders working at the venue that are not ours: shown, and left alone. One of ours that we gave up blocks."""
+    found = []
+    for order in venue_open:
+        ours = book.find(order.client_order_id) or book.find(order.order_id)
+        what = f"{order.side.value} {order.quantity} {order.symbol}"
+        if ours is None:
+            found.append(Difference("foreign_order", order.order_id, "none", what, blocking=False))
+        elif ours.status in (OrderStatus.REJECTED, OrderStatus.DENIED):
+            found.append(Difference("order_given_up", ours.client_order_id, ours.status.value, what, blocking=True))
+    return found

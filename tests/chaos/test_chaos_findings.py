@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -217,3 +218,69 @@ async def test_answers_that_are_lost_while_the_orders_work_do_not_open_the_break
         assert engine.guard.state is TradingState.ACTIVE
         await clock.advance(1)
         assert [order.status for order in orders] == [OrderStatus.FILLED] * 4
+
+
+async def test_each_time_an_order_is_sent_the_settle_time_begins_anew() -> None:
+    sent_at_s: list[float] = []
+
+    class Noting(Moody):
+        async def submit_order(self, order: Order) -> Order:
+            sent_at_s.append(clock.now_ns() / 1e9)
+            return await super().submit_order(order)
+
+    async with engine_on_moody(Noting, oms={"settle_s": 2.0, "fresh_s": 60.0}) as (engine, adapter, clock):
+        adapter.sends = [OutcomeUnknown("cut"), OutcomeUnknown("cut again")]
+        order = await buy(engine, clock)
+        await clock.advance(12)
+        assert order.status is OrderStatus.FILLED
+        assert len(sent_at_s) == 3
+        assert min(later - earlier for earlier, later in pairwise(sent_at_s)) >= 2.0
+
+
+async def test_what_was_given_up_is_not_in_doubt_at_the_adapter_either() -> None:
+    async with engine_on_moody(oms={"settle_s": 2.0, "fresh_s": 1.0}) as (engine, adapter, clock):
+        adapter.sends = [OutcomeUnknown("cut")]
+        order = await buy(engine, clock)
+        adapter.orders[order.client_order_id] = view = order.copy()
+        adapter.find_order = _absent  # type: ignore[method-assign]
+        await clock.advance(4)
+        assert order.status is OrderStatus.REJECTED
+        assert view.status is OrderStatus.REJECTED, "or every reconnect would ask about it again"
+
+
+async def _absent(client_order_id: str, symbol: str) -> None:
+    return None
+
+
+async def test_an_order_that_was_given_up_and_works_all_the_same_blocks_trading() -> None:
+    async with engine_on_moody(oms={"settle_s": 2.0, "fresh_s": 1.0}) as (engine, adapter, clock):
+        adapter.sends = [OutcomeUnknown("stuck on the way")]
+        order = await buy(engine, clock)
+        await clock.advance(4)
+        assert order.status is OrderStatus.REJECTED
+        working = order.copy()
+        working.status, working.order_id = OrderStatus.SUBMITTED, "V-1"
+
+        async def open_orders(symbol: str | None = None) -> list[Order]:
+            return [working]
+
+        adapter.get_open_orders = open_orders  # type: ignore[method-assign]
+        outcome = asyncio.ensure_future(engine.reconcile())
+        while not outcome.done():
+            await clock.advance(0.5)
+        assert not (await outcome).ok
+        assert engine.guard.state is TradingState.REDUCING
+
+
+@pytest.mark.parametrize("button", ["resubmit", "discard"])
+async def test_a_person_cannot_decide_before_the_venue_can_know(button: str) -> None:
+    class Distant(Moody):
+        arrival_window_s = 30.0
+
+    async with engine_on_moody(Distant, oms={"settle_s": 1.0}) as (engine, adapter, clock):
+        adapter.sends = [OutcomeUnknown("stuck on the way")]
+        order = await buy(engine, clock)
+        with pytest.raises(OrderError, match="may still arrive"):
+            await getattr(engine.settlement, button)(order.client_order_id)
+        await clock.advance(20)
+        assert order.status is OrderStatus.UNKNOWN, "nor does the clock before that"

@@ -30,7 +30,9 @@ from autotrader_lab.model.orders import (
     Fill,
     Filled,
     Order,
+    OrderStatus,
     OrderType,
+    Rejected,
     Report,
 )
 
@@ -55,6 +57,10 @@ class Capabilities:
         The venue keeps our id, and ``find_order`` looks orders up by it.
     open_orders, fills_since, amend, cancel_all, instruments : bool
         Whether the method of (about) that name asks the venue.
+    post_only : bool
+        It takes orders that must not execute at once.
+    shorting : bool
+        More may be sold than is held.
     native_dead_man_switch : bool
         The venue itself cancels when we fall silent.
     """
@@ -87,6 +93,9 @@ class BaseBrokerAdapter(ABC):
         What may be traded; until ``load_instruments`` was awaited any symbol is guessed.
     clock_offset_ms : float or None
         Venue clock minus ours, where it was measured.
+    arrival_window_s : float
+        So long after it was sent an order may still reach the venue's books, having been stuck on the way; before that
+        no answer proves it absent. 0 where the venue sets no such limit.
     """
 
     venue: str = ""
@@ -97,6 +106,7 @@ class BaseBrokerAdapter(ABC):
     connection_callbacks: list[ConnectionCallback]
     instruments: Instruments
     clock_offset_ms: float | None
+    arrival_window_s: float = 0.0
 
     def __new__(cls, *args: Any, **kwargs: Any) -> BaseBrokerAdapter:
         # Here and not in __init__: adapters written to the specification never call super().__init__().
@@ -212,6 +222,15 @@ class BaseBrokerAdapter(ABC):
     def adopt(self, order: Order) -> None:
         """Take over an order that an earlier process sent, so that its reports are understood here."""
         self.orders[order.client_order_id or order.order_id] = order.copy()
+
+    def give_up(self, report: Rejected) -> None:
+        """Take note that an order in doubt provably never arrived, so that nothing more is asked about it.
+
+        Its view stays: should the venue speak of it after all, it is still known whose it is.
+        """
+        view = self.orders.get(report.client_order_id)
+        if view is not None and view.status in (OrderStatus.PENDING, OrderStatus.UNKNOWN):
+            view.apply(report)
 
     def attach(self, feed: Feed) -> None:  # noqa: B027 - a real venue has nothing to do here
         """Take market data from `feed`; only a simulated venue needs it, a real one has its own."""

@@ -20,7 +20,7 @@ from autotrader_lab.execution.adapters.ccxt_venue import CcxtAdapter
 from autotrader_lab.execution.adapters.ccxt_wire import Addresses, make_exchange
 from autotrader_lab.execution.market_data.ccxt_feed import CcxtFeed
 from autotrader_lab.model.clock import Clock
-from autotrader_lab.model.errors import DataError, OrderError
+from autotrader_lab.model.errors import ConfigError, DataError, OrderError
 from autotrader_lab.model.instruments import Instrument, Instruments
 from autotrader_lab.model.orders import Fill, Order, OrderType
 
@@ -48,6 +48,9 @@ class BinanceAdapter(CcxtAdapter):
         Longest wait for an answer, seconds. What was sent and not answered by then is in doubt.
     clock_sync_s : float, default 300
         How often the venue's clock is measured, seconds.
+    order_window_s : float, default 2
+        The venue refuses a request that arrives later than this after it was stamped (its ``recvWindow``). The longer
+        it is, the longer an order that got no answer may still turn up, and stays in doubt.
 
     Raises
     ------
@@ -85,6 +88,7 @@ class BinanceAdapter(CcxtAdapter):
         websocket_orders: bool = False,
         timeout_s: float = 10.0,
         clock_sync_s: float = 300.0,
+        order_window_s: float = 2.0,
     ) -> None:
         super().__init__(
             api_key,
@@ -95,6 +99,11 @@ class BinanceAdapter(CcxtAdapter):
             timeout_s=timeout_s,
             clock_sync_s=clock_sync_s,
         )
+        if not 0 < order_window_s <= 60:
+            raise ConfigError(f"{self.venue}: order_window_s {order_window_s} must be over 0 and at most 60, seconds")
+        self.order_window_s = order_window_s
+        # The venue takes stamps that are up to a second ahead of its clock.
+        self.arrival_window_s = order_window_s + 1.0
         self.websocket_orders = websocket_orders
         self._rules: dict[str, codec.Rules] = {}
         self._answers: dict[str, Any] = {}
@@ -113,7 +122,7 @@ class BinanceAdapter(CcxtAdapter):
     # --- the connection ---------------------------------------------------------------------------------------
 
     def _make_exchange(self, local: dict[str, str] | None) -> Any:
-        return make_exchange(
+        exchange = make_exchange(
             self.exchange_id,
             testnet=self.testnet,
             timeout_s=self._timeout_s,
@@ -123,6 +132,8 @@ class BinanceAdapter(CcxtAdapter):
             budget=self._budget,
             tap=self._tap,
         )
+        exchange.options["recvWindow"] = round(self.order_window_s * 1000)
+        return exchange
 
     async def _load(self, exchange: Any) -> Instruments:
         raw = _object(await exchange.publicGetExchangeInfo())

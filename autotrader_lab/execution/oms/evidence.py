@@ -9,6 +9,7 @@ from autotrader_lab.model.clock import to_ns
 from autotrader_lab.model.instruments import exact
 from autotrader_lab.model.orders import (
     Accepted,
+    Amended,
     Cancelled,
     Expired,
     Fill,
@@ -50,6 +51,9 @@ def catch_up(ours: Order, theirs: Order, fills: Iterable[Fill], now_ns: int) -> 
     reports: list[Report] = []
     if theirs.status is not OrderStatus.REJECTED:
         reports.append(Accepted(client_id, now_ns, theirs.order_id))
+    change = _change(ours, theirs, now_ns)
+    if change is not None:
+        reports.append(change)
     known = exact(ours.filled_quantity)
     for fill in fills:
         if not (belongs(fill, ours) or belongs(fill, theirs)):
@@ -68,3 +72,16 @@ def catch_up(ours: Order, theirs: Order, fills: Iterable[Fill], now_ns: int) -> 
     if end is not None:
         reports.append(end(client_id, now_ns, theirs.reason or "found so at the venue"))
     return reports, True
+
+
+def _change(ours: Order, theirs: Order, now_ns: int) -> Amended | None:
+    """A change in place that the venue made and nobody told us of: its answer was lost."""
+    if not ours.is_open or theirs.status not in (OrderStatus.SUBMITTED, OrderStatus.PARTIAL_FILL, OrderStatus.FILLED):
+        return None
+    quantity = theirs.quantity if exact(theirs.quantity) != exact(ours.quantity) else None
+    price = None
+    if ours.limit_price is not None and theirs.price is not None and exact(theirs.price) != exact(ours.limit_price):
+        price = theirs.price
+    if quantity is None and price is None:
+        return None
+    return Amended(ours.client_order_id, now_ns, quantity, price, theirs.order_id)

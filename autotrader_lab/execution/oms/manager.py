@@ -11,7 +11,7 @@ from autotrader_lab.execution.book import Change, OrderBook
 from autotrader_lab.execution.oms.desk import Desk
 from autotrader_lab.execution.oms.evidence import catch_up
 from autotrader_lab.execution.risk import RiskGate, RiskLimits
-from autotrader_lab.model.clock import NS, Clock, SystemClock, to_ns
+from autotrader_lab.model.clock import NS, Clock, SystemClock, from_ns, to_ns
 from autotrader_lab.model.errors import (
     AutoTraderError,
     IllegalTransition,
@@ -66,7 +66,8 @@ class OrderManager:
         How an order is sent; by default ``adapter.submit_order``, with resiliency its ``submit_order_with_retry``.
     clock : Clock, optional
     settle_s : float
-        An order in doubt is absent only when the venue says so twice, the second time this long after it was sent.
+        An order in doubt is absent only when the venue says so twice, the second time this long (and the adapter's
+        ``arrival_window_s``) after it was sent.
     fresh_s : float
         An absent order is sent again, with the same client order id, only within this long of its intent.
     order_timeout_seconds : float or None
@@ -106,6 +107,7 @@ class OrderManager:
         self._submit: Submit = submit if submit is not None else adapter.submit_order
         self._latency = latency
         self._seen_absent_ns: dict[str, int] = {}
+        self._sent_ns: dict[str, int] = {}
         self._deciding: dict[str, asyncio.Lock] = {}
         if adapter.capabilities.reports:
             adapter.subscribe_reports(self.take)
@@ -229,6 +231,11 @@ class OrderManager:
             self._on_report(InDoubt(client_id, self.clock.now_ns(), f"{type(error).__name__}: {error}"))
         else:
             self._absorb(order, answer)
+        finally:
+            # The newest moment it can have left: a retry may have sent it just before this.
+            if order.status is OrderStatus.UNKNOWN:
+                self._sent_ns[client_id] = self.clock.now_ns()
+                self._seen_absent_ns.pop(client_id, None)
 
     def _absorb(self, order: Order, answer: Order) -> None:
         """Take what ``submit_order`` returned; for adapters that report it is old news and changes nothing."""
@@ -431,10 +438,10 @@ class OrderManager:
             self._seen_absent_ns.pop(order.client_order_id, None)
             return
         now_ns = self.clock.now_ns()
-        sent_ns = to_ns(order.updated_at or order.created_at or self.clock.now())
+        sent_s_ago = self._sent_s_ago(order, now_ns)
         seen_before = order.client_order_id in self._seen_absent_ns
         self._seen_absent_ns[order.client_order_id] = now_ns
-        if not seen_before or now_ns - sent_ns < self.settle_s * NS:
+        if not seen_before or sent_s_ago < max(self.settle_s, self.adapter.arrival_window_s):
             return
         await self._resend_or_give_up(order, now_ns)
 
@@ -444,17 +451,28 @@ class OrderManager:
         if age_s > self.fresh_s:
             reason = f"the venue never got it, and {age_s:.1f} s after the decision it is stale"
         elif denied is None:
-            del self._seen_absent_ns[order.client_order_id]
             await self._transmit(order)
             return
         elif denied.code in _PASSING:
             return  # it stays in doubt, and is asked about again, until it may go or is stale
         else:
             reason = f"the venue never got it, and the risk gate does not let it go again: {denied}"
-        del self._seen_absent_ns[order.client_order_id]
-        self._on_report(Rejected(order.client_order_id, now_ns, reason, "NEVER_ARRIVED"))
+        self.give_up(Rejected(order.client_order_id, now_ns, reason, "NEVER_ARRIVED"))
         for callback in self.on_undelivered:
             callback(order, reason)
+
+    def may_arrive_for_s(self, order: Order) -> float:
+        """Seconds for which `order`, sent and stuck on the way, may still reach the venue; 0 once it cannot."""
+        return max(0.0, self.adapter.arrival_window_s - self._sent_s_ago(order, self.clock.now_ns()))
+
+    def _sent_s_ago(self, order: Order, now_ns: int) -> float:
+        last_ns = to_ns(order.updated_at or order.created_at or from_ns(now_ns))
+        return (now_ns - self._sent_ns.get(order.client_order_id, last_ns)) / NS
+
+    def give_up(self, report: Rejected) -> None:
+        """Book that an order provably never arrived, and let the adapter know."""
+        self.adapter.give_up(report)
+        self._on_report(report)
 
     def _judge_again(self, order: Order, now_ns: int) -> Denied | None:
         again = order.copy()

@@ -139,7 +139,7 @@ class Settlement:
             raise OrderError(
                 f"order {order.client_order_id}: the venue has it ({order.status.value}); cancel it instead"
             )
-        self._oms.take(Rejected(order.client_order_id, self._now_ns(), why, "DISCARDED"))
+        self._oms.give_up(Rejected(order.client_order_id, self._now_ns(), why, "DISCARDED"))
         return order
 
     async def reprocess(self, fresh_s: float = 30.0, price_band: float = 0.005) -> list[Order]:
@@ -182,10 +182,17 @@ class Settlement:
                 f"{order.client_order_id}; look at its own screen, then adopt the venue's order id",
                 "NO_CLIENT_ORDER_IDS",
             )
+        wait_s = self._oms.may_arrive_for_s(order) if order.status is OrderStatus.UNKNOWN else 0.0
         try:
-            return await self._oms.learn(order)
+            is_known = await self._oms.learn(order)
         except OrderNotFound:
-            return False
+            is_known = False
+        if not is_known and wait_s:
+            raise OrderError(
+                f"order {order.client_order_id}: the venue has none yet, but it may still arrive for {wait_s:.1f} s; "
+                "ask again then"
+            )
+        return is_known
 
     def _find(self, order_id: str) -> Order:
         order = self._oms.book.find(order_id)
