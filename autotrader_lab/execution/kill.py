@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KillReport", "KillSwitch"]
 
+_PER_REQUEST_S = 0.1  # many cancels take turns at the venue's pace
+
 
 @dataclass(frozen=True, slots=True)
 class KillReport:
@@ -53,12 +55,18 @@ class KillSwitch:
         How often cancels are sent and the venue is asked before it gives up verifying.
     retry_s : float
         Seconds between attempts.
+    answer_s : float
+        Seconds one attempt waits for the venue, and a little more for each order: a venue that hangs shall not keep
+        a person from being told that nothing is verified.
     """
 
-    def __init__(self, execution_engine: ExecutionEngine, attempts: int = 5, retry_s: float = 0.2) -> None:
+    def __init__(
+        self, execution_engine: ExecutionEngine, attempts: int = 5, retry_s: float = 0.2, answer_s: float = 2.0
+    ) -> None:
         self.engine = execution_engine
         self.attempts = attempts
         self.retry_s = retry_s
+        self.answer_s = answer_s
 
     async def activate(self, reason: str = "kill switch", flatten: bool = False, disconnect: bool = True) -> KillReport:
         """Stop all trading.
@@ -82,7 +90,7 @@ class KillSwitch:
         ours = list(engine.oms.get_open_orders())
         await self._cancel(ours)
         cancelled_ns = clock.monotonic_ns()
-        await engine.settle_sends()
+        await engine.settle_sends(self.answer_s)
         remaining, verified = await self._verify()
         if flatten:
             verified = await engine.flatten(reason) and verified
@@ -115,18 +123,29 @@ class KillSwitch:
             requests = [adapter.cancel_all(symbol) for symbol in sorted({order.symbol for order in orders})]
         else:
             requests = [engine.oms.cancel_order(order.client_order_id) for order in orders]
-        for answer in await asyncio.gather(*requests, return_exceptions=True):
-            if isinstance(answer, BaseException):
+        patience_s = self._patience_s(len(requests))
+        waits = [asyncio.wait_for(request, patience_s) for request in requests]
+        for answer in await asyncio.gather(*waits, return_exceptions=True):
+            if isinstance(answer, TimeoutError):
+                engine.alert("critical", "CANCEL_FAILED", f"no answer to a cancel in {patience_s:g} s")
+            elif isinstance(answer, BaseException):
                 engine.alert("critical", "CANCEL_FAILED", str(answer))
+
+    def _patience_s(self, requests: int) -> float:
+        return self.answer_s + _PER_REQUEST_S * requests
 
     async def _verify(self) -> tuple[list[str], bool]:
         """Ask the venue what of ours still works, cancelling again until nothing does."""
         engine = self.engine
         for attempt in range(self.attempts):
             try:
-                working = await self._ours_at_the_venue()
-                for order in engine.oms.get_open_orders():
-                    await engine.oms.learn(order)
+                async with asyncio.timeout(self._patience_s(2 * len(engine.oms.get_open_orders()))):
+                    working = await self._ours_at_the_venue()
+                    for order in engine.oms.get_open_orders():
+                        await engine.oms.learn(order)
+            except TimeoutError:
+                engine.alert("critical", "KILL_UNVERIFIED", f"attempt {attempt + 1}: the venue does not answer")
+                working = []
             except (VenueUnavailable, NotConnected, OutcomeUnknown) as error:
                 engine.alert("critical", "KILL_UNVERIFIED", f"attempt {attempt + 1}: {error}")
                 working = []

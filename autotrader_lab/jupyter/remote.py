@@ -18,13 +18,14 @@ from autotrader_lab.host.api import error_class
 from autotrader_lab.host.runs import HostInfo, RunFolder
 from autotrader_lab.host.snapshot import offline_snapshot
 from autotrader_lab.journal import Journal
-from autotrader_lab.model.errors import HostError, JournalError
+from autotrader_lab.model.errors import AutoTraderError, HostError, JournalError
 
 __all__ = ["HostSilent", "in_words", "kill", "last_known", "send_command", "status"]
 
 STATUS_TIMEOUT_S = 2.0
 COMMAND_TIMEOUT_S = 60.0
-KILL_TIMEOUT_S = 10.0
+KILL_TIMEOUT_S = 30.0
+PROBE_TIMEOUT_S = 1.0
 _UNAUTHORIZED = 401
 _LAST_KNOWN: dict[Path, tuple[int, dict[str, Any]]] = {}
 
@@ -94,6 +95,7 @@ def kill(
         If the host answers, and what it says is that the kill failed.
     """
     try:
+        _probe(folder)
         return send_command(folder, "kill", {"reason": reason, "flatten": flatten}, timeout_s)
     except HostSilent as error:
         folder.kill_file.touch(mode=0o600)
@@ -104,7 +106,18 @@ def kill(
             )
         else:
             rest = "The host looks for the file by itself and then cancels everything; check the venue."
-        return {"fallback": "kill_file", "verified": False, "message": f"{error} The KILL file is written. {rest}"}
+        message = f"{error} NOT verified. The KILL file is written. {rest}"
+        return {"fallback": "kill_file", "verified": False, "message": message}
+
+
+def _probe(folder: RunFolder) -> None:
+    """A frozen host takes connections and answers nothing: find out in a second, not after the kill's own patience."""
+    try:
+        status(folder, PROBE_TIMEOUT_S)
+    except HostSilent:
+        raise
+    except AutoTraderError:
+        return  # it lives and has trouble: all the more reason to go on
 
 
 def in_words(report: Mapping[str, Any]) -> tuple[str, str]:
