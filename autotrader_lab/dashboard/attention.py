@@ -147,6 +147,7 @@ class _Row:
             self._adopting,
             self._answer,
             css_classes=["attention-row"],
+            styles={"border-top": "1px solid #eceff3", "padding": "5px 0"},
             sizing_mode="stretch_width",
         )
 

@@ -232,6 +232,7 @@ def _content(info: SessionInfo, stage_books: StageBooks, stage: str) -> dict[str
         "orders": [order_row(order) for order in _newest(books.orders.values(), ORDERS_SHOWN)],
         "attention": attention(books),
         "counters": _counters(books, stage_books.counters(stage)),
+        "rates": _rates(books),
         "latency": _latency(books),
         "alerts": [
             {"t_ms": time_ns // 1_000_000, "level": alert.level, "code": alert.code, "message": alert.message}
@@ -356,6 +357,17 @@ def _counters(books: Books, told: records.StageCounters | None) -> dict[str, Any
         + len(books.problems)
         + len(books.orphans),
         "dead_letters": sum(1 for letter in books.dead_letters.values() if letter.state == "dead"),
+    }
+
+
+def _rates(books: Books) -> dict[str, float | None]:
+    """The specification's rates, as the engine's monitor counts them; without a host too."""
+    sent = [order.status for order in books.orders.values() if order.status is not OrderStatus.DENIED]
+    known = len(sent) - sent.count(OrderStatus.PENDING) - sent.count(OrderStatus.UNKNOWN)
+    dead = sum(1 for letter in books.dead_letters.values() if letter.state == "dead")
+    return {
+        "success": 1 - sent.count(OrderStatus.REJECTED) / known if known else None,
+        "dead_letters": dead / len(sent) if sent else None,
     }
 
 

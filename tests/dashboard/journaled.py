@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from autotrader_lab.host.runs import RunFolder, SessionInfo
 from autotrader_lab.journal import Item, Journal, records
 from autotrader_lab.model.clock import from_ns
-from autotrader_lab.model.orders import Accepted, Denied, Fill, Filled, Order, OrderSide, OrderType
+from autotrader_lab.model.orders import Accepted, Denied, Fill, Filled, Order, OrderSide, OrderType, Rejected
 
 SYMBOL = "BTC/USDT"
 
@@ -54,6 +54,16 @@ class JournaledSession:
         for _ in range(count):
             items += self._order()
         self.journal.append_many(items)
+
+    def lose(self) -> None:
+        """Journal an order that was never delivered."""
+        intent, *_ = self._order()
+        key = f"at-{self.made:06d}"
+        refused = Rejected(key, self.now_ns, "too many requests", "RATE_LIMITED")
+        letter = records.DeadLetter(key, "too many requests", "RateLimited", attempts=3)
+        came_of_it = ((records.REPORT, refused), (records.DEAD_LETTER, letter))
+        told = [Item(kind, record, stage=self.stage, timestamp_ns=self.now_ns) for kind, record in came_of_it]
+        self.journal.append_many([intent, *told])
 
     def _order(self) -> list[Item]:
         self.made += 1

@@ -26,6 +26,7 @@ def test_each_look_brings_what_is_new_and_the_newest_order_on_top(home: Path) ->
     assert list(first.orders["client_order_id"][:2]) == ["at-000030", "at-000029"]
     assert first.orders.loc[5, "status"] == "denied"
     assert first.snapshot["counters"]["fills"] == 29
+    assert first.snapshot["rates"] == {"success": 1.0, "dead_letters": 0.0}
 
     quiet = reader.look()
     assert (quiet.anew, quiet.equity, quiet.orders) == (False, [], None)
@@ -69,3 +70,13 @@ def test_a_session_without_a_journal_says_so(home: Path) -> None:
     folder.create(SessionInfo(session="early", created_ns=1, version="0.1"))
     with pytest.raises(JournalError, match=r"journal\.sqlite"):
         SessionReader(folder, status)
+
+
+def test_an_order_refused_and_never_delivered_lowers_the_rates_and_needs_a_person(home: Path) -> None:
+    session = JournaledSession("alpha")
+    session.start()
+    session.trade(8)
+    session.lose()
+    snapshot = SessionReader(session.folder, status).look().snapshot
+    assert snapshot["rates"] == {"success": pytest.approx(8 / 9), "dead_letters": pytest.approx(1 / 9)}
+    assert [(row["status"], row["attempts"]) for row in snapshot["attention"]] == [("dead_letter", 3)]
