@@ -1,8 +1,10 @@
-"""The sandbox's FXCM is not judged by our own adapter: QuickFIX, installed apart, must be able to trade on it."""
+"""Neither side judges itself: QuickFIX, installed apart, trades on the sandbox's FXCM, and serves our adapter."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from autotrader_lab.execution.adapters.fxcm import FXCMAdapter
+from autotrader_lab.model.orders import Order, OrderSide, OrderStatus, OrderType
 from autotrader_lab.sandbox import start_sandbox
 
 HERE = Path(__file__).resolve()
@@ -105,3 +109,36 @@ def test_both_ways_of_logging_on_and_a_wrong_password(seen: dict[str, Any]) -> N
     assert seen["live"]["user_status"] == "1"
     assert "user_status" not in seen["testnet"]
     assert seen["refused"] == ["Incorrect user name or password"]
+
+
+async def test_quickfix_keeps_a_session_with_our_adapter(python_with_quickfix: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
+    script = HERE.with_name("fxcm_quickfix_acceptor.py")
+    venue = await asyncio.create_subprocess_exec(python_with_quickfix, script, str(port), "us", **pipes)
+    assert venue.stdout is not None
+    assert await asyncio.wait_for(venue.stdout.readline(), 30) == b"ready\n"
+    adapter = FXCMAdapter("u", "p", "77", host="127.0.0.1", port=port, sender_comp_id="us", heartbeat_s=2)
+    try:
+        await adapter.connect()
+        assert await adapter.get_account_balance() == {"USD": 5000.25}
+        order = Order("", "EUR/USD", OrderSide.BUY, OrderType.MARKET, 3000, client_order_id="o-1")
+        await adapter.submit_order(order)
+        async with asyncio.timeout(10):
+            while order.status is not OrderStatus.FILLED:
+                await asyncio.sleep(0.01)
+        assert (order.avg_fill_price, await adapter.get_positions()) == (1.1, {"EUR/USD": 0.0})
+        assert await adapter.get_open_orders() == []
+        await asyncio.sleep(2.5)
+        assert adapter._link.connections == 1
+    finally:
+        await adapter.disconnect()
+        told, _ = await asyncio.wait_for(venue.communicate(b""), 30)
+    seen = json.loads(told.decode().splitlines()[-1])
+    assert seen["logon"] == ["1", "0", "Y", "u", "U100D1"]
+    assert {"BB", "g", "D", "AN", "AF"} <= set(seen["kinds"])
+    assert seen["kinds"].count("D") == 1
+    assert (len(seen["resends"]), seen["answers"], seen["rejects"]) == (1, ["are you there"], [])
+    assert seen["goodbye"]

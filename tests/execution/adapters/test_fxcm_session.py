@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autotrader_lab.execution.adapters.fix import FixMessage, FixSession, Framer, SessionSettings, encode
-from autotrader_lab.execution.adapters.fix.session import Failed, LoggedOn, LoggedOut, Received, SessionState
+from autotrader_lab.execution.adapters.fix.session import Failed, LoggedOn, LoggedOut, Missed, Received, SessionState
 from autotrader_lab.model.errors import DataError
 
 NS = 1_000_000_000
@@ -85,7 +85,7 @@ def test_a_flipped_byte_is_never_taken_for_the_message(body: list[tuple[int, str
     assert found
 
 
-@given(FIELDS)
+@given(st.lists(st.tuples(st.integers(9000, 9999), VALUES), max_size=12))
 @settings(max_examples=40, deadline=None)
 def test_another_parser_reads_what_we_write(body: list[tuple[int, str]]) -> None:
     parser = simplefix.FixParser()
@@ -210,13 +210,34 @@ def test_messages_in_sequence_are_delivered_in_order() -> None:
 
 def test_a_gap_is_asked_for_once_and_nothing_is_taken_out_of_turn() -> None:
     session = active()
-    assert session.receive(said("8", 4, (11, "late")) + said("8", 5, (11, "later")), T0) == []
+    assert session.receive(said("8", 4, (11, "b")) + said("8", 5, (11, "c")), T0) == []
     (resend,) = sent(session)
     assert (resend.msg_type, resend.get(7), resend.get(16)) == ("2", "2", "0")
-    again = said("8", 2, (43, "Y"), (11, "x")) + said("4", 3, (43, "Y"), (123, "Y"), (36, "5"))
-    events = session.receive(again + said("8", 5, (43, "Y"), (11, "y")), T0)
-    assert [event.message.get(11) for event in events if isinstance(event, Received)] == ["x", "y"]
-    assert session.tick(T0 + 11 * NS) == []
+    events = session.receive(said("8", 2, (43, "Y"), (11, "x")) + said("8", 3, (43, "Y"), (11, "a")), T0)
+    assert names(events) == ["x", "a", "b", "c"]
+    assert session.receive(said("8", 4, (43, "Y"), (11, "b")) + said("8", 5, (43, "Y"), (11, "c")), T0) == []
+    assert names(session.receive(said("8", 6, (11, "d")), T0)) == ["d"]
+    session.tick(T0 + 11 * NS)
+    assert session.state is SessionState.ACTIVE
+
+
+def test_what_came_early_is_not_lost_when_the_gap_is_filled_over_it() -> None:
+    session = active()
+    session.receive(said("8", 5, (11, "early")), T0)
+    events = session.receive(said("4", 2, (43, "Y"), (123, "Y"), (36, "6")), T0)
+    assert names(events) == ["early"]
+    assert [event for event in events if isinstance(event, Missed)] == [Missed(3)]
+    assert session.next_in == 6
+
+
+def test_a_gap_fill_without_a_gap_misses_nothing_it_covers_only_itself() -> None:
+    session = active()
+    assert session.receive(said("4", 2, (123, "Y"), (36, "3")), T0) == []
+    assert session.next_in == 3
+
+
+def names(events: list[object]) -> list[str]:
+    return [event.message.get(11) for event in events if isinstance(event, Received)]
 
 
 def test_a_gap_that_is_not_closed_ends_the_session() -> None:
@@ -264,7 +285,7 @@ def test_a_goodbye_beyond_a_gap_is_still_heard() -> None:
 
 def test_a_reset_moves_forward_only() -> None:
     session = active()
-    assert session.receive(said("4", 2, (36, "50")), T0) == []
+    assert session.receive(said("4", 2, (36, "50")), T0) == [Missed(1)]
     assert session.next_in == 50
     (event,) = session.receive(said("4", 2, (36, "3")), T0)
     assert isinstance(event, Failed)

@@ -21,6 +21,7 @@ from autotrader_lab.execution.adapters.fix.session import (
     FixSession,
     LoggedOn,
     LoggedOut,
+    Missed,
     Received,
     SessionSettings,
 )
@@ -53,6 +54,8 @@ class FixLink:
         Longest wait for the connection and for the answer to the Logon, seconds.
     greet : callable
         Awaited after every logon; what it raises ends the connection.
+    catch_up : callable
+        Awaited when the other side says that it will not send again what did not arrive.
     deliver : callable
         Takes one application message; called from the socket's reader, must not block.
     tell : callable
@@ -70,6 +73,7 @@ class FixLink:
         *,
         clock: Clock,
         greet: Callable[[], Awaitable[None]],
+        catch_up: Callable[[], Awaitable[None]],
         deliver: Callable[[FixMessage], None],
         tell: Callable[[ConnectionState, str], None],
         tls: ssl.SSLContext | None = None,
@@ -83,7 +87,7 @@ class FixLink:
         self._settings = settings
         self._host, self._port, self._tls = host, port, tls
         self._clock = clock
-        self._greet, self._deliver, self._tell = greet, deliver, tell
+        self._greet, self._catch_up, self._deliver, self._tell = greet, catch_up, deliver, tell
         self._timeout_s = timeout_s
         self._pauses_s = (first_pause_s, longest_pause_s)
         self._task: asyncio.Task[None] | None = None
@@ -221,12 +225,20 @@ class FixLink:
             group.create_task(self._keep_time(wire), name=f"{self._name}-heartbeat")
             group.create_task(_end_of(wire), name=f"{self._name}-watch")
             await self._greet()
+            group.create_task(self._keep_complete(wire), name=f"{self._name}-catch-up")
             self._up.set()
             self.connections += 1
             if ready.done():
                 self._tell("restored", "what was missed is known")
             else:
                 ready.set_result(None)
+
+    async def _keep_complete(self, wire: _Wire) -> None:
+        while True:
+            await wire.missed.wait()
+            wire.missed.clear()
+            log.warning("%s: messages were lost on the way, asking for what they may have told", self._name)
+            await self._catch_up()
 
     async def _keep_time(self, wire: _Wire) -> None:
         while True:
@@ -247,6 +259,7 @@ class _Wire(asyncio.Protocol):
         self.session = session
         self.logged_on: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
+        self.missed = asyncio.Event()
         # Looked at here, so that asyncio does not complain where nobody waits any more.
         self.ended.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         self._clock = clock
@@ -312,6 +325,8 @@ class _Wire(asyncio.Protocol):
                 self._deliver(event.message)
             elif isinstance(event, LoggedOn):
                 self.logged_on.set_result(None)
+            elif isinstance(event, Missed):
+                self.missed.set()
             elif isinstance(event, LoggedOut):
                 if event.was_active:
                     self._end(VenueUnavailable(f"the venue logged us out: {event.text or 'no reason given'}"))

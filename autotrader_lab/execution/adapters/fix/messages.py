@@ -174,7 +174,7 @@ def encode(header: Iterable[Field], body: Iterable[Field]) -> bytes:
     DataError
         If a value is empty or has a character that FIX cannot carry.
     """
-    import simplefix  # type: ignore[import-untyped]
+    import simplefix
 
     message = simplefix.FixMessage()
     message.append_pair(8, BEGIN_STRING, header=True)

@@ -20,7 +20,17 @@ from autotrader_lab.execution.adapters.fix.framing import Framer
 from autotrader_lab.execution.adapters.fix.messages import Field, FixMessage, encode, fix_time
 from autotrader_lab.model.errors import DataError
 
-__all__ = ["Event", "Failed", "FixSession", "LoggedOn", "LoggedOut", "Received", "SessionSettings", "SessionState"]
+__all__ = [
+    "Event",
+    "Failed",
+    "FixSession",
+    "LoggedOn",
+    "LoggedOut",
+    "Missed",
+    "Received",
+    "SessionSettings",
+    "SessionState",
+]
 
 NS = 1_000_000_000
 
@@ -78,15 +88,22 @@ class LoggedOut(msgspec.Struct, frozen=True):
     was_active: bool
 
 
+class Missed(msgspec.Struct, frozen=True):
+    """The other side will not send again what did not arrive: what it said may have to be asked for."""
+
+    count: int
+
+
 class Failed(msgspec.Struct, frozen=True):
     """The session cannot go on: close the connection."""
 
     reason: str
 
 
-Event = LoggedOn | Received | LoggedOut | Failed
+Event = LoggedOn | Received | LoggedOut | Missed | Failed
 
 _ADMIN = frozenset("0124A5")
+_MOST_EARLY = 10_000
 
 
 class FixSession:
@@ -116,7 +133,7 @@ class FixSession:
         self._test: tuple[str, int] | None = None
         self._heartbeat_ns = settings.heartbeat_s * NS
         self._gap_asked_ns: int | None = None
-        self._highest_seen = 0
+        self._early: dict[int, FixMessage] = {}
 
     # --- what goes out ----------------------------------------------------------------------------------------
 
@@ -232,7 +249,12 @@ class FixSession:
             return self._fail(f"sequence number {number} came where {self.next_in} was due", now_ns)
         self.next_in += 1
         events = self._handle(message, now_ns)
-        if self._gap_asked_ns is not None and self.next_in > self._highest_seen:
+        while self.next_in in self._early:
+            # It came before the gap was closed; that it comes again is of no interest then.
+            waiting = self._early.pop(self.next_in)
+            self.next_in += 1
+            events += self._handle(waiting, now_ns)
+        if self._gap_asked_ns is not None and not self._early:
             self._gap_asked_ns = None
         return events
 
@@ -251,13 +273,16 @@ class FixSession:
         return [LoggedOn(self._measure(message, self._logon_sent_ns, now_ns))]
 
     def _take_early(self, message: FixMessage, number: int, now_ns: int) -> list[Event]:
-        """A message beyond a gap: it will come again, with what is missing before it."""
-        self._highest_seen = max(self._highest_seen, number)
+        """A message beyond a gap: it waits for what is missing before it, which is asked for."""
         if self._gap_asked_ns is None:
             self._gap_asked_ns = now_ns
             self._write("2", [(7, str(self.next_in)), (16, "0")], now_ns)
         # A goodbye and a question must not wait for the gap: both sides would wait for each other.
-        return self._handle(message, now_ns) if message.msg_type in ("2", "5") else []
+        if message.msg_type in ("2", "5"):
+            return self._handle(message, now_ns)
+        if len(self._early) < _MOST_EARLY:
+            self._early.setdefault(number, message)
+        return []
 
     def _handle(self, message: FixMessage, now_ns: int) -> list[Event]:
         kind = message.msg_type
@@ -270,7 +295,7 @@ class FixSession:
         elif kind == "2":
             self._fill_gap(message, now_ns)
         elif kind == "4":
-            self.next_in = max(message.integer(36), self.next_in)
+            return self._skip_to(message.integer(36), now_ns)
         elif kind == "5":
             was_active = self.state is SessionState.ACTIVE
             self.logout(now_ns)
@@ -280,6 +305,20 @@ class FixSession:
         if kind in _ADMIN:
             return []
         return [Received(message)]
+
+    def _skip_to(self, number: int, now_ns: int) -> list[Event]:
+        """What is up to `number` will not be sent again; what of it came early is taken now."""
+        events: list[Event] = []
+        # The gap fill itself had the number before next_in.
+        missed = 1 if self._gap_asked_ns is not None else 0
+        while self.next_in < number:
+            waiting = self._early.pop(self.next_in, None)
+            self.next_in += 1
+            if waiting is None:
+                missed += 1
+            else:
+                events += self._handle(waiting, now_ns)
+        return [*events, Missed(missed)] if missed else events
 
     def _fill_gap(self, message: FixMessage, now_ns: int) -> None:
         """Answer a resend request: nothing we sent is worth sending again."""
@@ -296,7 +335,8 @@ class FixSession:
             return self._fail(f"a sequence reset back to {number}, {self.next_in} is due", now_ns)
         self.next_in = number
         self._gap_asked_ns = None
-        return []
+        self._early.clear()
+        return [Missed(1)]
 
     def _measure(self, message: FixMessage, asked_ns: int, now_ns: int) -> float:
         theirs_ns = message.time_ns(52)

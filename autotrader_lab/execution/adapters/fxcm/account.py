@@ -113,6 +113,7 @@ class FXCMAccount(FXCMBooks):
             tls=context,
             timeout_s=timeout_s,
             greet=self._greet,
+            catch_up=self._catch_up,
             deliver=self._on_message,
             tell=self._line_changed,
         )
@@ -209,12 +210,16 @@ class FXCMAccount(FXCMBooks):
             await self._load_session()
             if self._streamed:
                 self._request_quotes(self._streamed)
-            for view in [view for view in self.orders.values() if view.is_open]:
-                await self._look_up(view)
+            await self._catch_up()
         except Refused as refused:
             if refused.refusal.refused_type == "BE":
                 raise LogonRefused(str(refused)) from refused
             raise VenueUnavailable(f"{VENUE} {self.environment}: {refused}") from refused
+
+    async def _catch_up(self) -> None:
+        """Ask after every order that is open as far as we know."""
+        for view in [view for view in self.orders.values() if view.is_open]:
+            await self._look_up(view)
 
     async def _load_account(self) -> AccountState:
         key = self._inquiries.new_id("C")
