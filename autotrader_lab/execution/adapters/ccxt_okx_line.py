@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 _LOST = "autotrader:user-data"
 _CHANNELS = ("orders", "orders-algo")
+_EXPIRING = frozenset({"order", "amend-order"})
 _SERVICE_UPGRADE = "64008"
 
 
@@ -73,6 +74,8 @@ class OkxLines:
         """Enter, change or cancel one order over the line of orders; raises ccxt's error for a refusal."""
         request_id = str(self._exchange.request_id())
         request = {"id": request_id, "op": operation, "args": [params]}
+        if operation in _EXPIRING:
+            request["expTime"] = self._exchange.deadline_ms()
         return await self._ask(self._clients["orders"], request_id, request)
 
     def tap(self, message: Any) -> bool:
@@ -80,22 +83,23 @@ class OkxLines:
         if not isinstance(message, dict):
             return False
         event = message.get("event")
-        arg = message.get("arg") if isinstance(message.get("arg"), dict) else {}
+        arg: Any = message.get("arg")
+        channel = arg.get("channel") if isinstance(arg, dict) else None
         if "id" in message and event is None:
             self._answer(str(message["id"]), message)
         elif event == "login":
             self._answer("login", message)
         elif event == "subscribe":
-            self._answer(f"subscribe:{arg.get('channel')}", message)
+            self._answer(f"subscribe:{channel}", message)
         elif event == "error":
             self._fail(message)
         elif event == "notice" and str(message.get("code")) == _SERVICE_UPGRADE:
             for client in self._clients.values():
                 client.reject(ConnectionError(f"the venue ends the stream: {message.get('msg')}"), _LOST)
-        elif event is None and arg.get("channel") in _CHANNELS:
+        elif event is None and channel in _CHANNELS:
             data = message.get("data")
             for row in data if isinstance(data, list) else [data]:
-                self._push((arg["channel"], row))
+                self._push((channel, row))
         return True
 
     def _credentials(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ Adapter and public feed of a venue must not differ here, so both read it from th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +65,27 @@ def _coinbase_urls(local: Mapping[str, str]) -> dict[str, Any]:
     return {"rest": local["rest"], "ws": local["ws"], "ws_user": local["ws_user"]}
 
 
+class _Okx:
+    """What ccxt's OKX lacks: an end to how long an order may be under way."""
+
+    options: dict[str, Any]
+
+    def sign(self, path: str, *how: Any) -> dict[str, Any]:
+        """A signed request; one for an order or change is refused by the venue when it arrives too late."""
+        signed: dict[str, Any] = super().sign(path, *how)  # type: ignore[misc]
+        if path in _ORDER_PATHS and signed["headers"]:
+            signed["headers"]["expTime"] = self.deadline_ms()
+        return signed
+
+    def deadline_ms(self) -> str:
+        """Until when the venue may take what is sent now."""
+        return str(int(self.nonce()) + int(self.options.get("orderWindowMs", 2_000)))  # type: ignore[attr-defined]
+
+
+_COINBASE_ORDERS = ("/brokerage/orders", "/brokerage/orders/edit")
+_ORDER_PATHS = frozenset({"trade/order", "trade/amend-order"})
+
+
 class _Coinbase:
     """What ccxt's Coinbase lacks: exact time, tokens by the venue's clock, and nothing asked beside the market."""
 
@@ -95,10 +117,31 @@ class _Coinbase:
         raw = await self.v3PublicGetBrokerageTime(dict(params or {}))  # type: ignore[attr-defined]
         return int(raw["epochMillis"])
 
-    def create_auth_token(self, seconds: int, method: str | None = None, url: str | None = None, *how: Any) -> str:
-        """A token for one request; ccxt takes only https off its address."""
-        bare = url.replace("http://", "https://", 1) if url is not None else None
-        return str(super().create_auth_token(seconds, method, bare, *how))  # type: ignore[misc]
+    def create_auth_token(
+        self, seconds: int, method: str | None = None, url: str | None = None, eddsa: bool = False
+    ) -> str:
+        """A token for one request; one for an order or change ends with the order window.
+
+        ccxt takes only https off its address, and its tokens live for two minutes: so long could a lost order arrive.
+        """
+        key, secret = str(getattr(self, "apiKey", "")), str(getattr(self, "secret", ""))
+        is_order = url is not None and url.endswith(_COINBASE_ORDERS)
+        life_ms = self.options.get("orderWindowMs", 120_000) if is_order else 120_000
+        claims = {
+            "aud": ["cdp_service" if eddsa else "retail_rest_api_proxy"],
+            "iss": "cdp" if eddsa else "coinbase-cloud",
+            "nbf": seconds,
+            "iat": seconds,
+            "exp": seconds + math.ceil(life_ms / 1000),
+            "sub": key,
+        }
+        if url is not None:
+            uri = f"{method} {url.partition('://')[2].partition('?')[0]}"
+            claims |= {"uris": [uri]} if eddsa else {"uri": uri}
+        nonce = self.random_bytes(16)  # type: ignore[attr-defined]
+        header = {"kid": key, "nonce": nonce, "alg": "EdDSA" if eddsa else "ES256"}
+        signer = self.base64_to_binary(secret)[:32] if eddsa else secret.encode()  # type: ignore[attr-defined]
+        return str(self.jwt(claims, signer, "sha256", False, header))  # type: ignore[attr-defined]
 
     async def fetch_markets(self, params: Mapping[str, Any] | None = None) -> list[Any]:
         """Spot products, without the fee tiers and futures ccxt asks for as well."""
@@ -127,6 +170,7 @@ SETUPS: dict[str, Setup] = {
     "okx": Setup(
         options={"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False},
         local_urls=_okx_urls,
+        mixins=(_Okx,),
     ),
     "coinbase": Setup(
         options={"defaultType": "spot"},

@@ -73,6 +73,9 @@ class CoinbaseAdapter(CcxtAdapter):
         Longest wait for an answer, seconds. What was sent and not answered by then is in doubt.
     clock_sync_s : float, default 300
         How often the venue's clock is measured, seconds.
+    order_window_s : float, default 5
+        Lifetime of a request's token, whole seconds: the venue refuses what arrives later. The longer it is, the longer
+        an order that got no answer may still turn up, and stays in doubt.
     paced : bool, default True
         Keep to the venue's published 30 requests a second. False only for load tests.
 
@@ -110,6 +113,7 @@ class CoinbaseAdapter(CcxtAdapter):
         clock: Clock | None = None,
         timeout_s: float = 10.0,
         clock_sync_s: float = 300.0,
+        order_window_s: float = 5.0,
         paced: bool = True,
     ) -> None:
         if testnet and addresses is None:
@@ -127,6 +131,11 @@ class CoinbaseAdapter(CcxtAdapter):
             clock_sync_s=clock_sync_s,
         )
         self._secret, self._is_pem = _private_key(self._secret)
+        if not 1 <= order_window_s <= 120:
+            raise ConfigError(f"{self.venue}: order_window_s {order_window_s} must be 1 to 120, seconds")
+        self.order_window_s = order_window_s
+        # Tokens count whole seconds.
+        self.arrival_window_s = order_window_s + 2.0
         if paced:
             self._pace = Pace(self._clock, 30, 1.0, shared=True)
         self._rules: dict[str, codec.Rules] = {}
@@ -153,7 +162,7 @@ class CoinbaseAdapter(CcxtAdapter):
     # --- the connection ---------------------------------------------------------------------------------------
 
     def _make_exchange(self, local: dict[str, str] | None) -> Any:
-        return make_exchange(
+        exchange = make_exchange(
             self.exchange_id,
             testnet=self.testnet,
             timeout_s=self._timeout_s,
@@ -163,6 +172,8 @@ class CoinbaseAdapter(CcxtAdapter):
             budget=self._budget,
             tap=self._tap,
         )
+        exchange.options["orderWindowMs"] = round(self.order_window_s * 1000)
+        return exchange
 
     async def _load(self, exchange: Any) -> Instruments:
         raw = await exchange.v3PublicGetBrokerageMarketProducts({"product_type": "SPOT"})

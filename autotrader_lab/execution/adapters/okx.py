@@ -63,6 +63,10 @@ class OKXAdapter(CcxtAdapter):
         Longest wait for an answer, seconds. What was sent and not answered by then is in doubt.
     clock_sync_s : float, default 300
         How often the venue's clock is measured, seconds.
+    order_window_s : float, default 2
+        The venue refuses an order that arrives later than this after it was sent (its ``expTime``). The longer it is,
+        the longer an order that got no answer may still turn up, and stays in doubt. Stops have no such end: theirs is
+        the venue's 30 s for any request.
     paced : bool, default True
         Keep to the venue's published 60 requests of a kind in 2 s. False only for load tests.
 
@@ -103,6 +107,7 @@ class OKXAdapter(CcxtAdapter):
         websocket_orders: bool = False,
         timeout_s: float = 10.0,
         clock_sync_s: float = 300.0,
+        order_window_s: float = 2.0,
         paced: bool = True,
     ) -> None:
         super().__init__(
@@ -117,6 +122,11 @@ class OKXAdapter(CcxtAdapter):
         self._passphrase = secret(passphrase)
         if not self._passphrase.get_secret_value():
             raise ConfigError(f"{self.venue}: passphrase is empty; it was chosen when the key was made")
+        if not 0 < order_window_s <= 30:
+            raise ConfigError(f"{self.venue}: order_window_s {order_window_s} must be over 0 and at most 30, seconds")
+        self.order_window_s = order_window_s
+        # Clocks are measured to some ms; a second is generous.
+        self.arrival_window_s = order_window_s + 1.0
         if paced:
             self._pace = Pace(self._clock, 60, 2.0, shared=False)
         self.websocket_orders = websocket_orders
@@ -152,7 +162,7 @@ class OKXAdapter(CcxtAdapter):
     # --- the connection ---------------------------------------------------------------------------------------
 
     def _make_exchange(self, local: dict[str, str] | None) -> Any:
-        return make_exchange(
+        exchange = make_exchange(
             self.exchange_id,
             testnet=self.testnet,
             timeout_s=self._timeout_s,
@@ -163,6 +173,8 @@ class OKXAdapter(CcxtAdapter):
             budget=self._budget,
             tap=lambda message: self._lines is not None and self._lines.tap(message),
         )
+        exchange.options["orderWindowMs"] = round(self.order_window_s * 1000)
+        return exchange
 
     async def _load(self, exchange: Any) -> Instruments:
         raw = codec.rows(await exchange.publicGetPublicInstruments({"instType": "SPOT"}))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -301,3 +303,30 @@ async def test_bars_are_asked_for_where_none_are_streamed() -> None:
         assert last.symbol == BTC
         assert last.timestamp_ns % 60_000_000_000 == 0
         assert last.low <= last.close <= last.high
+
+
+# --- how long an order may be under way ------------------------------------------------------------------------------
+
+
+async def test_a_token_for_an_order_ends_with_the_order_window_and_others_live_longer() -> None:
+    async with crypto_desk("coinbase", order_window_s=3) as desk:
+        exchange = desk.adapter._exchange
+        for path, life_s in (
+            ("orders", 3),
+            ("orders/edit", 3),
+            ("orders/batch_cancel", 120),
+            ("accounts?limit=1", 120),
+        ):
+            url = f"http://127.0.0.1:1/api/v3/brokerage/{path}"
+            body = exchange.create_auth_token(1_000, "POST", url).split(".")[1]
+            claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+            assert claims["exp"] - claims["nbf"] == life_s, path
+            assert claims["uri"] == f"POST 127.0.0.1:1/api/v3/brokerage/{path.partition('?')[0]}"
+        assert desk.adapter.arrival_window_s == 5
+
+
+@pytest.mark.parametrize("seconds", [0, 121])
+async def test_a_window_that_cannot_be_is_refused(seconds: float) -> None:
+    async with crypto_desk("coinbase", connect=False) as desk:
+        with pytest.raises(ConfigError, match="order_window_s"):
+            make_adapter("coinbase", desk.box.addresses["coinbase"], order_window_s=seconds)

@@ -9,6 +9,7 @@ import pytest
 from binance_kit import until
 from crypto_kit import BTC, crypto_desk, make_adapter
 
+from autotrader_lab.execution.adapters.okx import OKXAdapter
 from autotrader_lab.model.errors import (
     AuthenticationFailed,
     ConfigError,
@@ -337,3 +338,33 @@ async def test_the_line_that_the_venue_is_about_to_end_is_made_anew() -> None:
         await until(lambda: desk.states == ["connected", "lost", "restored"], "the new line")
         order = await desk.adapter.submit_order(desk.order(kind=OrderType.MARKET))
         await until(lambda: order.status is OrderStatus.FILLED, "news over the new line")
+
+
+@pytest.mark.parametrize("over_websocket", [False, True], ids=["rest", "ws"])
+async def test_an_order_tells_the_venue_until_when_it_may_arrive(over_websocket: bool) -> None:
+    async with crypto_desk("okx", websocket_orders=over_websocket, order_window_s=1.5) as desk:
+        exchange, seen = desk.adapter._exchange, []
+        send, fetch = exchange.clients[exchange.get_url("orders", "private")].connection.send_str, exchange.fetch
+
+        async def spy_fetch(url: str, method: str, headers: dict, body: str) -> object:
+            seen.append((headers or {}).get("expTime"))
+            return await fetch(url, method, headers, body)
+
+        async def spy_send(text: str) -> None:
+            seen.append(json.loads(text).get("expTime"))
+            await send(text)
+
+        exchange.fetch = spy_fetch
+        exchange.clients[exchange.get_url("orders", "private")].connection.send_str = spy_send
+        await desk.adapter.submit_order(desk.order(price=desk.near(0.97)))
+        ahead_ms = int(seen[0]) - desk.world.now_ms()
+        assert 500 < ahead_ms <= 1_600
+        assert desk.adapter.arrival_window_s == 2.5
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 31])
+def test_a_window_that_cannot_be_is_refused(seconds: float) -> None:
+    with pytest.raises(ConfigError, match="order_window_s"):
+        OKXAdapter("k", "s", "p", order_window_s=seconds)
+    with pytest.raises(ConfigError, match="passphrase is empty"):
+        OKXAdapter("k", "s", "")
