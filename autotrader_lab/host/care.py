@@ -14,7 +14,6 @@ from typing import Any, Literal, get_args
 import msgspec
 import structlog
 
-from autotrader_lab.execution.engine import ExecutionEngine
 from autotrader_lab.execution.risk import RiskLimits
 from autotrader_lab.execution.webhook import AlertWebhook
 from autotrader_lab.host.limits import read_limits
@@ -23,9 +22,9 @@ from autotrader_lab.host.running import EngineRun
 from autotrader_lab.host.runs import RunFolder, SessionInfo
 from autotrader_lab.host.snapshot import order_row
 from autotrader_lab.journal import Journal, records
-from autotrader_lab.model.clock import NS, Clock, to_ns
+from autotrader_lab.model.clock import Clock
 from autotrader_lab.model.errors import HostError
-from autotrader_lab.model.orders import Order, OrderStatus
+from autotrader_lab.model.orders import Order
 
 __all__ = ["BREACH_POLICIES", "SETTLEMENTS", "WEBHOOK_VARIABLE", "BreachPolicy", "Care"]
 
@@ -162,8 +161,7 @@ class Care(StageMachine):
         self, action: SettleAction, order: str = "", venue_order_id: str = "", why: str = ""
     ) -> dict[str, Any]:
         """One of a person's four buttons on an order, or the second chance of all dead letters."""
-        engine = self._engine_run("settle").engine
-        settlement = engine.settlement
+        settlement = self._engine_run("settle").engine.settlement
         if action == "reprocess":
             sent = await settlement.reprocess()
             return {"sent": [order_row(one) for one in sent]}
@@ -178,19 +176,9 @@ class Care(StageMachine):
                     raise HostError(f"adopt {order}: give venue_order_id, the order's id at the venue")
                 settled = await settlement.adopt(order, venue_order_id)
             case "resubmit":
-                await self._let_settle(engine, order)
                 settled = await settlement.resubmit(order)
             case "discard":
-                await self._let_settle(engine, order)
                 settled = await settlement.discard(order, why or "discarded by a person")
         row = order_row(settled)
         self.alert("info", "SETTLED", f"{action} {order}: {row['status']} {row['reason']}".rstrip())
         return row
-
-    async def _let_settle(self, engine: ExecutionEngine, order_id: str) -> None:
-        """An order sent a moment ago may still arrive: that the venue has none yet is no evidence before then."""
-        order = engine.oms.book.find(order_id)
-        if order is None or order.status is not OrderStatus.UNKNOWN or order.updated_at is None:
-            return
-        age_s = (self.clock.now_ns() - to_ns(order.updated_at)) / NS
-        await self.clock.sleep(max(engine.oms.settle_s - age_s, 0.0))
