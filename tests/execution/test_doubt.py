@@ -218,3 +218,14 @@ def test_the_end_of_an_order_waits_for_its_last_fill(build: Callable[[Filled], l
         ours.apply(report)
     again, _ = catch_up(ours, theirs, [fill for _ in build(reports[1])], 2)  # type: ignore[arg-type]
     assert not any(isinstance(report, Filled) for report in again)
+
+
+async def test_a_change_goes_through_the_gate_like_a_new_order(oms: OrderManager, venue: LossyVenue) -> None:
+    order = await oms.submit_order(SYMBOL, OrderSide.BUY, 0.2, OrderType.LIMIT, 40_000.0)
+    with pytest.raises(OrderError, match=r"stays as it is: PRICE_OUTSIDE_COLLAR \(asked 90000.0"):
+        await oms.modify_order(order.order_id, price=90_000.0)
+    oms.desk.gate.state = TradingState.HALTED
+    with pytest.raises(OrderError, match="TRADING_HALTED"):
+        await oms.modify_order(order.order_id, quantity=0.3)
+    await oms.modify_order(order.order_id, quantity=0.1)  # smaller is always allowed
+    assert order.quantity == 0.1

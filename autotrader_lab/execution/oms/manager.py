@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
@@ -290,7 +291,7 @@ class OrderManager:
         Raises
         ------
         OrderError
-            If there is no such order, it is done, or its cancel is not confirmed.
+            If there is no such order, it is done, the risk gate denies the change, or its cancel is not confirmed.
         """
         order = self._find(order_id)
         if not order.is_open:
@@ -298,6 +299,7 @@ class OrderManager:
         target = exact(quantity if quantity is not None else order.quantity, "quantity")
         if target <= 0:
             raise OrderError(f"order {order_id}: quantity {quantity} must be positive; to end it use cancel_order")
+        self._judge_change(order, target, price)
         if self.adapter.can_amend(order, float(target), price):
             view = await self.adapter.modify_order(order.order_id or order.client_order_id, float(target), price)
             amended = Amended(order.client_order_id, self.clock.now_ns(), float(target), price, view.order_id)
@@ -482,6 +484,25 @@ class OrderManager:
             return self.desk.gate.check(again, now_ns)
         finally:
             self.book.open[order.client_order_id] = order
+
+    def _judge_change(self, order: Order, target: Decimal, price: float | None) -> None:
+        """A change that could cost more goes through the gate like a new order."""
+        same_price = price is None or order.price is None or exact(price) == exact(order.price)
+        if same_price and target <= exact(order.quantity):
+            return
+        changed = order.copy()
+        changed.quantity = float(target - exact(order.filled_quantity))
+        changed.price = price if price is not None else order.price
+        changed.decision_id = ""
+        if changed.quantity <= 0:
+            return
+        self.book.open.pop(order.client_order_id)
+        try:
+            denied = self.desk.gate.check(changed, self.clock.now_ns())
+        finally:
+            self.book.open[order.client_order_id] = order
+        if denied is not None:
+            raise OrderError(f"order {order.client_order_id} stays as it is: {denied}")
 
     def _find(self, order_id: str) -> Order:
         order = self.book.find(order_id)
