@@ -222,6 +222,7 @@ def test_the_end_of_an_order_waits_for_its_last_fill(build: Callable[[Filled], l
 
 async def test_a_change_goes_through_the_gate_like_a_new_order(oms: OrderManager, venue: LossyVenue) -> None:
     order = await oms.submit_order(SYMBOL, OrderSide.BUY, 0.2, OrderType.LIMIT, 40_000.0)
+    oms.book.mark(SYMBOL, 50_000.0, oms.clock.now_ns())
     with pytest.raises(OrderError, match=r"stays as it is: PRICE_OUTSIDE_COLLAR \(asked 90000.0"):
         await oms.modify_order(order.order_id, price=90_000.0)
     oms.desk.gate.state = TradingState.HALTED

@@ -302,8 +302,9 @@ class OrderManager:
         self._judge_change(order, target, price)
         if self.adapter.can_amend(order, float(target), price):
             view = await self.adapter.modify_order(order.order_id or order.client_order_id, float(target), price)
-            amended = Amended(order.client_order_id, self.clock.now_ns(), float(target), price, view.order_id)
-            self._on_report(amended)
+            if not self.adapter.capabilities.reports:
+                now_ns = self.clock.now_ns()
+                self._on_report(Amended(order.client_order_id, now_ns, float(target), price, view.order_id))
             return order
         await self.cancel_order(order_id)
         if self.adapter.capabilities.fills_since:
