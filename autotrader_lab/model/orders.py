@@ -406,6 +406,8 @@ class Order:
             self.submitted_at = from_ns(report.timestamp_ns)
         elif isinstance(report, Amended):
             changed = self._amend(report) or changed
+            if self._filled and not self.leaves:
+                status = OrderStatus.FILLED  # made as small as what was executed already
         elif changed and isinstance(report, Denied):
             self.reason = str(report)
         elif changed and isinstance(report, (Cancelled, Rejected, Expired, InDoubt)):

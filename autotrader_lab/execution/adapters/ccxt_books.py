@@ -170,7 +170,7 @@ class CcxtBooks(CcxtAccount):
             self._tell(Cancelled(name, at_ns))
         elif snapshot.status is OrderStatus.EXPIRED:
             self._tell(Expired(name, at_ns))
-        elif snapshot.status in WORKING and (view.updated_at is None or to_ns(view.updated_at) <= at_ns):
+        elif snapshot.status is OrderStatus.FILLED or view.updated_at is None or to_ns(view.updated_at) <= at_ns:
             self._tell_change(view, snapshot)
 
     def _tell_change(self, view: Order, snapshot: Order) -> None:

@@ -128,7 +128,16 @@ class CcxtAdapter(CcxtBooks):
         if view is None:
             raise OrderNotFound(f"{self.venue}: order {order_id} was not sent or adopted here; adopt it first")
         total, limit = self._check_amend(view, quantity, price)
-        snapshot = await self._ask("amend", f"change of {order_id}", lambda: self._amend(view, total, limit))
+        what = f"change of {order_id}"
+        try:
+            snapshot = await self._ask("amend", what, lambda: self._amend(view, total, limit))
+        except OrderRefused:
+            # The HTTP client asks again by itself when a kept line breaks: what is refused then may be the repetition.
+            snapshot = await self._ask(
+                "query", what, lambda: self._query(view.symbol, view.order_id, view.client_order_id)
+            )
+            if exact(snapshot.quantity) != total or (limit is not None and exact(snapshot.price or 0) != limit):
+                raise
         self._tell(
             Amended(
                 view.client_order_id,
