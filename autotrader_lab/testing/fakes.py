@@ -107,7 +107,7 @@ class Line:
         VenueUnavailable, RateLimited
             If it certainly never left, or was only a question.
         OutcomeUnknown
-            If it is a submit and nobody knows.
+            If it was to change something and nobody knows.
         """
         now_ns = self.clock.now_ns()
         if self.is_down:
@@ -124,7 +124,7 @@ class Line:
             await call()
         if fault is Fault.SILENCE:
             await self.clock.sleep(timeout_s)
-        lost = OutcomeUnknown if kind == "submit" else VenueUnavailable
+        lost = OutcomeUnknown if kind in ("submit", "amend") else VenueUnavailable
         raise lost(f"{what}: {_LOST[fault]}")
 
 
@@ -301,7 +301,7 @@ class UnreliableAdapter(BaseBrokerAdapter):
         if not self.capabilities.amend:
             raise OrderError(f"order {order_id}: nothing can be changed in place here; cancel it and send what is left")
         changed = await self._ask(
-            "cancel", f"change of {order_id}", lambda: self.remote.modify_order(order_id, quantity, price)
+            "amend", f"change of {order_id}", lambda: self.remote.modify_order(order_id, quantity, price)
         )
         view = self._find_view(order_id)
         return view if view is not None else changed

@@ -20,7 +20,7 @@ from autotrader_lab.model.orders import OrderSide
 
 __all__ = ["REQUEST_FAULTS", "Fault", "Harness", "Request", "VenueControl"]
 
-Request = Literal["submit", "cancel", "query"]
+Request = Literal["submit", "amend", "cancel", "query"]
 """Which kind of request a fault strikes."""
 
 

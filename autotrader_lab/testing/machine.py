@@ -148,7 +148,7 @@ class OrderMachine(RuleBasedStateMachine):
 
     async def _replace(self, order: Order, size: int | None, distance: float | None, fault: Fault | None) -> None:
         bench = self.bench
-        await self._spoil(fault, "cancel")
+        await self._spoil(fault, "amend" if bench.can.amend else "cancel")
         quantity = None if size is None else float(bench.unit * size)
         price = None if distance is None else bench.away(order.side, distance)
         target = exact(order.quantity if quantity is None else quantity)

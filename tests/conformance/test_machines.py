@@ -29,6 +29,7 @@ def often(examples: int, steps: int) -> settings:
         max_examples=examples,
         stateful_step_count=steps,
         deadline=None,
+        report_multiple_bugs=False,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
 
@@ -38,7 +39,7 @@ TestPaperOrders.settings = often(100, 25)
 TestSlowPaperOrders = order_machine(slow_paper).TestCase
 TestSlowPaperOrders.settings = often(40, 20)
 TestLineOrders = order_machine(line).TestCase
-TestLineOrders.settings = often(60, 25)
+TestLineOrders.settings = often(200, 25)
 TestChainOrders = order_machine(line_without_amend).TestCase
 TestChainOrders.settings = often(100, 25)
 TestBinanceOrders = order_machine(binance_harness).TestCase

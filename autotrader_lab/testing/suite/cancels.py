@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from autotrader_lab.model.errors import AutoTraderError, OrderNotFound, OutcomeU
 from autotrader_lab.model.instruments import exact
 from autotrader_lab.model.orders import Order, OrderSide, OrderStatus, OrderType
 from autotrader_lab.testing.bench import Bench
-from autotrader_lab.testing.harness import Fault
+from autotrader_lab.testing.harness import REQUEST_FAULTS, Fault
 from autotrader_lab.testing.running import conforms
 
 __all__ = ["Cancels"]
@@ -155,6 +156,53 @@ class Cancels:
         with pytest.raises(AutoTraderError):
             await bench.call(bench.adapter.modify_order(order.order_id, quantity=float(bench.unit)))
         assert await bench.status(order) is OrderStatus.PARTIAL_FILL
+
+    @pytest.mark.parametrize("fault", REQUEST_FAULTS, ids=lambda fault: fault.name.lower())
+    @conforms("amend", "reports", "client_order_ids", "fills_since")
+    async def test_a_change_without_answer_is_found_out(self, bench: Bench, fault: Fault) -> None:
+        order, change = await self._changeable(bench)
+        await bench.venue.provoke(fault, "amend")
+        with contextlib.suppress(OutcomeUnknown, VenueUnavailable):
+            await bench.call(bench.adapter.modify_order(order.order_id, **change))
+        await bench.venue.calm()
+        await bench.settle()
+        await bench.learn()
+        theirs = await bench.call(bench.adapter.get_order_status(order.order_id))
+        assert (bench.shadow(order).quantity, bench.shadow(order).price) == (theirs.quantity, theirs.price)
+        await bench.venue.set_price(bench.at(1 - 1.5 * bench.harness.away))
+        await bench.reaches(order, OrderStatus.FILLED)
+        assert bench.filled(order) == exact(theirs.quantity)
+
+    @pytest.mark.parametrize("executed", [False, True], ids=["resting", "executed"])
+    @conforms("amend", "reports", "fills_since", Fault.MUTE, Fault.CUT, Fault.LOSE_ANSWER)
+    async def test_a_change_that_nobody_told_is_told_after_the_next_gap(self, bench: Bench, executed: bool) -> None:
+        order, change = await self._changeable(bench)
+        await bench.venue.provoke(Fault.MUTE)
+        await bench.venue.provoke(Fault.LOSE_ANSWER, "amend")
+        with contextlib.suppress(OutcomeUnknown, VenueUnavailable):
+            await bench.call(bench.adapter.modify_order(order.order_id, **change))
+        await bench.venue.calm()
+        await bench.venue.provoke(Fault.CUT)
+        if executed:
+            await bench.venue.set_price(bench.at(1 - 1.5 * bench.harness.away))
+        await bench.until(lambda: any(state == "restored" for state, _ in bench.states), "the line restored")
+        theirs = await bench.call(bench.adapter.get_order_status(order.order_id))
+        assert (theirs.quantity, theirs.price) == (change["quantity"] or order.quantity, change["price"] or order.price)
+        await bench.venue.set_price(bench.at(1 - 1.5 * bench.harness.away))
+        await bench.reaches(order, OrderStatus.FILLED)
+        assert bench.filled(order) == exact(theirs.quantity)
+
+    async def _changeable(self, bench: Bench) -> tuple[Order, dict[str, Any]]:
+        """A resting order, and the first change that can be made of it in place."""
+        order = await bench.rest(units=3)
+        for _, units, distance in _CHANGES:
+            change: dict[str, Any] = {
+                "quantity": None if units is None else float(bench.unit * units),
+                "price": None if distance is None else bench.away(OrderSide.BUY, distance),
+            }
+            if bench.adapter.can_amend(order, **change):
+                return order, change
+        raise AssertionError(f"amend is declared, and none of {[name for name, *_ in _CHANGES]} can be done in place")
 
     # --- replace ----------------------------------------------------------------------------------------------
 
