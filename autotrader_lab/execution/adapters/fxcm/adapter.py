@@ -122,17 +122,15 @@ class FXCMAdapter(FXCMAccount):
             timeout_s=timeout_s,
         )
 
-    @classmethod
-    def on_sandbox(cls, block: Mapping[str, Any], environment: str = "demo", **more: Any) -> Self:
-        """An adapter for the local sandbox.
+    @staticmethod
+    def sandbox_arguments(block: Mapping[str, Any], environment: str = "demo") -> dict[str, Any]:
+        """Constructor arguments for the local sandbox.
 
         Parameters
         ----------
         block : mapping
             The sandbox's addresses under ``fxcm``.
         environment : {"demo", "live"}
-        more
-            Further constructor arguments.
 
         Raises
         ------
@@ -140,19 +138,27 @@ class FXCMAdapter(FXCMAccount):
             If the block lacks something, or its address is not on this machine.
         """
         world = block if environment == "demo" else block.get("live", {})
-        try:
-            host, _, port = str(world["address"]).rpartition(":")
-            arguments = {
-                "sender_comp_id": world["sender"],
-                "target_comp_id": world["target"],
-                "target_sub_id": world["target_sub"],
-            }
-            who = (world["user"], world["password"], world["account"])
-        except KeyError as missing:
-            raise ConfigError(f"{VENUE}: the sandbox's addresses have no {missing} for {environment}") from missing
+        names = {
+            "user": "user",
+            "password": "password",
+            "account": "account",
+            "sender_comp_id": "sender",
+            "target_comp_id": "target",
+            "target_sub_id": "target_sub",
+        }
+        missing = [theirs for theirs in (*names.values(), "address") if theirs not in world]
+        if missing:
+            raise ConfigError(f"{VENUE}: the sandbox's addresses have no {', '.join(missing)} for {environment}")
+        host, _, port = str(world["address"]).rpartition(":")
         if host not in ("127.0.0.1", "localhost", "::1") or not port.isdigit():
             raise ConfigError(f"{VENUE}: {world['address']!r} is no host:port of this machine, where a sandbox is")
-        return cls(*who, environment, host=host, port=int(port), **{**arguments, **more})
+        arguments = {ours: world[theirs] for ours, theirs in names.items()}
+        return {**arguments, "environment": environment, "host": host, "port": int(port)}
+
+    @classmethod
+    def on_sandbox(cls, block: Mapping[str, Any], environment: str = "demo", **more: Any) -> Self:
+        """An adapter for the local sandbox: :meth:`sandbox_arguments`, and any further arguments."""
+        return cls(**{**cls.sandbox_arguments(block, environment), **more})
 
     def feed(self) -> FXCMFeed:
         """Quotes over this adapter's own session: FXCM lets a sender log on once."""
