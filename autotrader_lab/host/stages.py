@@ -12,7 +12,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
+from autotrader_lab.execution.adapters.catalog import LISTED, listing_of, make_adapter, make_feed, sandbox_arguments
 from autotrader_lab.execution.adapters.paper import PaperTradingAdapter
 from autotrader_lab.execution.config import ExecutionConfig, load_config
 from autotrader_lab.execution.market_data.feeds import Feed
@@ -109,7 +112,7 @@ class Settings:
     def broker(self) -> str:
         """Who is traded with; ``paper`` where nobody is."""
         if self.sandbox is not None and self.config.broker not in self.sandbox:
-            return "binance"
+            return next((name for name in LISTED if name in self.sandbox), "paper")
         return str(self.config.broker)
 
     @property
@@ -121,7 +124,8 @@ class Settings:
             return False
         block = self.sandbox[self.broker]
         worlds = [block, block.get("live", {})]
-        hosts = {urlsplit(world[key]).hostname for world in worlds for key in ("rest", "ws") if key in world}
+        origins = [text for world in worlds for text in world.values() if isinstance(text, str) and "://" in text]
+        hosts = {urlsplit(origin).hostname for origin in origins}
         return bool(hosts) and hosts <= {"127.0.0.1", "localhost", "::1"}
 
     def limits(self, strategy: Any) -> RiskLimits:
@@ -219,17 +223,15 @@ def _paper(
         raise ConfigError(
             "paper needs a market: give data=frame, a sandbox, or a configuration whose broker has market data"
         )
-    elif settings.broker == "binance":
-        from autotrader_lab.execution.market_data.ccxt_feed import CcxtFeed
-
+    else:
         sandboxed = settings.sandbox is not None
-        addresses = settings.sandbox["binance"] if settings.sandbox is not None else None
-        feed = CcxtFeed("binance", testnet=sandboxed, addresses=addresses, clock=clock)
+        market = make_feed(settings.broker, testnet=sandboxed, addresses=settings.sandbox, clock=clock)
+        if market is None:
+            raise ConfigError(f"{settings.broker} gives no market data to paper yet; start paper with data=frame")
+        feed = market
         if sandboxed:
             # Paper keeps to the grid and limits it will meet at the next stage.
             lists, listed = _venue(settings, "testnet", clock)[0], Instruments(venue="paper")
-    else:
-        raise ConfigError(f"{settings.broker} gives no market data to paper yet; start paper with data=frame")
     money = {**settings.config.paper.model_dump(), "initial_balance": settings.info.initial_balance}
     return StageParts(
         PaperTradingAdapter(**money, clock=clock, instruments=listed),
@@ -251,23 +253,19 @@ def _venue(settings: Settings, stage: str, clock: Clock) -> tuple[BaseBrokerAdap
     broker = settings.broker
     if broker == "paper":
         raise ConfigError(f"{stage} needs a venue: give a sandbox, or config= whose execution.broker is one")
-    if broker != "binance":
-        raise ConfigError(f"the lab climbs with binance today; execution.broker is {broker!r}")
-    from autotrader_lab.execution.adapters.binance import BinanceAdapter
-
-    testnet = stage == "testnet"
+    listing, testnet = listing_of(broker), stage == "testnet"
     if settings.sandbox is not None:
-        block = settings.sandbox["binance"]
-        keys = block if testnet else block["live"]
-        adapter = BinanceAdapter(keys["api_key"], keys["api_secret"], testnet=testnet, addresses=block, clock=clock)
-        return adapter, account_name(broker, stage, block["rest"], keys["api_key"])
-    arguments = settings.venue_arguments()
-    if arguments["testnet"] is not testnet:
-        world = "testnet" if arguments["testnet"] else "live"
+        arguments = sandbox_arguments(broker, settings.sandbox, testnet=testnet)
+        where = [str(settings.sandbox[broker].get("rest", ""))]
+    else:
+        arguments, where = settings.venue_arguments(), []
+    if listing.is_testnet(arguments) is not testnet:
+        key, value = listing.world_key, arguments[listing.world_key]
+        world = "testnet" if listing.is_testnet(arguments) else "live"
         raise GateClosed(
-            f"{stage}: execution.binance.testnet is {str(arguments['testnet']).lower()}, so its keys are those of the "
-            f"{world} world; give a configuration with the {stage} keys"
+            f"{stage}: execution.{broker}.{key} is {str(value).lower()}, so its keys are those of the {world} world; "
+            f"give a configuration with the {stage} keys"
         )
-    return BinanceAdapter(**arguments, clock=clock), account_name(
-        broker, stage, arguments["api_key"].get_secret_value()
-    )
+    account = arguments[listing.account]
+    name = account.get_secret_value() if isinstance(account, SecretStr) else str(account)
+    return make_adapter(broker, arguments, clock=clock), account_name(broker, stage, *where, name)

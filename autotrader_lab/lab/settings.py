@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from autotrader_lab._version import __version__
-from autotrader_lab.execution.config import ExecutionConfig, load_config
+from autotrader_lab.execution.config import BROKERS, ExecutionConfig, load_config
 from autotrader_lab.execution.risk import RiskLimits
 from autotrader_lab.execution.webhook import AlertWebhook
 from autotrader_lab.host.care import WEBHOOK_VARIABLE, BreachPolicy
@@ -54,7 +54,7 @@ def sandbox_addresses(given: Any) -> dict[str, Any] | None:
                 f"{SANDBOX_VARIABLE} is no JSON ({error}); set it to what `sandbox --json` prints"
             ) from error
     addresses = getattr(given, "addresses", given)
-    if not isinstance(addresses, Mapping) or "binance" not in addresses:
+    if not isinstance(addresses, Mapping) or not set(BROKERS) & set(addresses):
         raise ConfigError(
             f"sandbox={type(given).__name__} names no venue; give what start_sandbox() returns, or its addresses"
         )

@@ -29,6 +29,8 @@ class Listing:
         Where its adapter is, and the class's name.
     account : str
         The constructor argument that names the account: a key's name, an account number.
+    world_key : str
+        The constructor argument that says which world is meant.
     is_testnet : callable
         From constructor arguments: whether they mean the venue's test world.
     sandbox : callable
@@ -40,6 +42,7 @@ class Listing:
     module: str
     name: str
     account: str
+    world_key: str
     is_testnet: Callable[[Mapping[str, Any]], bool]
     sandbox: Callable[[Mapping[str, Any], bool], dict[str, Any]]
     feed: Callable[[Mapping[str, Any] | None, bool, Clock | None], Feed] | None = None
@@ -58,7 +61,7 @@ def _crypto(name: str, class_name: str, keys: Mapping[str, str]) -> Listing:
         return CcxtFeed(name, testnet=testnet, addresses=addresses, clock=clock)
 
     module = f"autotrader_lab.execution.adapters.{name}"
-    return Listing(module, class_name, "api_key", lambda given: bool(given.get("testnet")), sandbox, feed)
+    return Listing(module, class_name, "api_key", "testnet", lambda given: bool(given.get("testnet")), sandbox, feed)
 
 
 LISTED: dict[str, Listing] = {
