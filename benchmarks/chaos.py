@@ -157,7 +157,9 @@ async def run(orders: int, seed: int, venue: str, journal_path: Path, workers: i
             before = await control.books()
             await control.ask("POST", "/faults", chaos_plan(seed, venue, period_s, TIMEOUT_S))
             load = Load(engine, orders, seed)
+            telling = asyncio.create_task(tell(load, began))
             await over_both_roads(load, workers)
+            telling.cancel()
             until_ns = time.time_ns()
             report = await control.ask("DELETE", "/faults")
             own_view = await settle(engine)
@@ -182,6 +184,16 @@ async def over_both_roads(load: Load, workers: int) -> None:
         adapter.websocket_orders = True
         load.wanted = everything
     await load.run(workers)
+
+
+async def tell(load: Load, began: float) -> None:
+    """A line each ten seconds, for those who watch."""
+    while True:
+        await asyncio.sleep(10)
+        engine = load.engine
+        state = f"{engine.guard.state.value} {sorted(engine.guard.reasons)}"
+        doubt = len(engine.trader.book.in_doubt())
+        print(f"{time.monotonic() - began:6.0f} s  {load.sent} sent, {doubt} in doubt, {state}", file=sys.stderr)
 
 
 async def settle(engine: ExecutionEngine, patience_s: float = 90.0) -> dict[str, Any]:

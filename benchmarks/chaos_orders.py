@@ -27,6 +27,7 @@ __all__ = ["Load"]
 EXPECTED = (VenueUnavailable, NotConnected, OutcomeUnknown, OrderRefused, OrderNotFound, OrderError)
 """What asking for something may end in while faults are on; anything else ends the benchmark."""
 
+MOST_LEFT = 10
 MIX = {"market": 3, "crossing": 3, "resting": 3, "touching": 2, "ioc": 2, "smaller": 1, "repriced": 2}
 
 
@@ -50,6 +51,7 @@ class Load:
         self.max_value = max_value
         self.errors: Counter[str] = Counter()
         self.denied: Counter[str] = Counter()
+        self._left: list[Order] = []
         self._random = Random(f"load/{seed}")
 
     @property
@@ -68,6 +70,8 @@ class Load:
             if not self._may_send():
                 await asyncio.sleep(0.02)
                 continue
+            if len(self._left) > MOST_LEFT:
+                await self._end(self._left.pop(0))
             symbol = random.choice(self.engine.symbols)
             action = random.choices(list(MIX), list(MIX.values()))[0]
             try:
@@ -132,19 +136,19 @@ class Load:
         )
         if order.status is OrderStatus.DENIED:
             self.denied[order.reason.split(" ")[0]] += 1
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.2)
         return order
 
     async def _end(self, order: Order) -> None:
-        """Cancel what still works, as often as it takes within reason; what is left the end of the run cancels."""
-        for _ in range(4):
-            if not order.is_open or order.status is OrderStatus.UNKNOWN:
-                return
+        """Cancel what still works; what does not want to, or is in doubt, is tried again later."""
+        if order.is_open and order.status is not OrderStatus.UNKNOWN:
             try:
                 await self.engine.oms.cancel_order(order.client_order_id)
             except EXPECTED as error:
                 self.errors[f"cancel: {type(error).__name__}"] += 1
                 await asyncio.sleep(0.05)
+        if order.is_open:
+            self._left.append(order)
 
     # --- sizes and prices ---------------------------------------------------------------------------------------
 

@@ -21,37 +21,35 @@ def chaos_plan(seed: int, venue: str, period_s: float, timeout_s: float) -> dict
     timeout_s : float
         The client's patience; some answers come later than that.
     """
+    rest, socket = {"channel": "rest"}, {"channel": "ws-api"}
+    stuck_s, late_s = [timeout_s, timeout_s + 4], timeout_s + 0.3
     requests: list[Rule] = [
         _rule("slow requests", "delay", 0.02, seconds=[0.02, 0.3]),
         _rule("slow answers", "delay", 0.02, seconds=[0.02, 0.3], point="answer"),
-        _rule(
-            "answers after the client gave up",
-            "delay",
-            0.002,
-            {"kind": "submit"},
-            seconds=timeout_s + 0.3,
-            point="answer",
-        ),
-        *(
-            _rule(f"{kind} never arrives", "drop_before", 0.01, {"kind": kind})
-            for kind in ("submit", "cancel", "query")
-        ),
-        *(_rule(f"{kind} unanswered", "drop_after", 0.015, {"kind": kind}) for kind in ("submit", "cancel", "amend")),
+        _rule("orders stuck on the way", "delay", 0.002, {"kind": "submit"}, seconds=stuck_s),
+        _rule("orders answered too late", "delay", 0.002, {"kind": "submit"}, seconds=late_s, point="answer"),
+        *(_rule(f"{k} never arrives", "drop_before", 0.01, {"kind": k, **rest}) for k in ("submit", "cancel", "query")),
+        *(_rule(f"{k} unanswered", "drop_after", 0.015, {"kind": k, **rest}) for k in ("submit", "cancel", "amend")),
+        # A cut socket takes everything with it that is on its way.
+        _rule("socket cut before it acts", "drop_before", 0.001, socket),
+        _rule("socket cut after it acted", "drop_after", 0.0015, socket),
         _rule("refused by a broken server", "error", 0.005, status=503),
         _rule("done by a broken server", "error", 0.005, status=502, body="<html>Bad Gateway</html>", point="answer"),
-        *(_rule(f"{body} answers", "rubbish", 0.003, body=body) for body in ("html", "truncated", "empty")),
+        *(_rule(f"{body} answers", "rubbish", 0.003, rest, body=body) for body in ("html", "truncated", "empty")),
+        *(_rule(f"{body} frames", "rubbish", 0.0005, socket, body=body) for body in ("html", "truncated", "empty")),
         _rule("wait", "rate_limit", 0.001, {"kind": "submit"}, retry_after_s=1),
         _rule("wait, or else", "rate_limit", 0.0002, {"kind": "query"}, retry_after_s=1, ban=True),
     ]
+    events = {"channel": "user"}
     user: list[Rule] = [
-        _rule("lost fills and orders", "lose", 0.01, {"channel": "user"}),
-        _rule("doubled", "duplicate", 0.05, {"channel": "user"}, times=2),
-        _rule("swapped", "reorder", 0.05, {"channel": "user"}),
-        _rule("held back", "hold", 0.02, {"channel": "user"}, seconds=[0.05, 1.0]),
-        _rule("stalled", "delay", 0.005, {"channel": "user"}, seconds=[0.05, 0.5]),
-        _rule("unreadable", "rubbish", 0.002, {"channel": "user"}, body="truncated"),
-        _rule("cut", "disconnect", 0.002, {"channel": "user"}),
-        _rule("going down", "shutdown", 0.001, {"channel": "user"}, grace_s=0.1),
+        _rule("lost fills and orders", "lose", 0.01, events),
+        _rule("doubled", "duplicate", 0.05, events, times=2),
+        _rule("swapped", "reorder", 0.05, events),
+        _rule("held back", "hold", 0.02, events, seconds=[0.05, 1.0]),
+        _rule("stalled", "delay", 0.005, events, seconds=[0.05, 0.5]),
+        _rule("unreadable", "rubbish", 0.0003, events, body="truncated"),
+        _rule("cut", "disconnect", 0.0004, events),
+        _rule("going down", "shutdown", 0.0002, events, grace_s=0.1),
     ]
     market: list[Rule] = [
         _rule("market data lost", "lose", 0.02, {"channel": "stream"}),
@@ -61,8 +59,8 @@ def chaos_plan(seed: int, venue: str, period_s: float, timeout_s: float) -> dict
         _rule("pulled quotes", "partial_fill", 0.3, fraction=[0.1, 0.9]),
     ]
     clock = [
-        _window("clock behind", "clock_skew", 0.55, 0.08, period_s, offset_ms=-2_500),
-        _window("clock ahead", "clock_skew", 0.75, 0.08, period_s, offset_ms=6_500),
+        _window("clock behind", "clock_skew", 0.55, 0.03, period_s, offset_ms=-2_500),
+        _window("clock ahead", "clock_skew", 0.75, 0.03, period_s, offset_ms=6_500),
         _window("maintenance", "maintenance", 0.25, 0.06, period_s),
     ]
     rules = [*requests, *user, *market, *clock]

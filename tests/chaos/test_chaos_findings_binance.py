@@ -91,3 +91,15 @@ async def test_after_a_cut_a_question_that_fails_is_asked_again_and_the_line_com
         box.venues["testnet"].drop("ws-api")
         await until(lambda: "restored" in states)
         assert all(view.status is OrderStatus.CANCELLED for view in adapter.orders.values())
+
+
+async def test_an_order_that_meets_a_closing_socket_never_left_and_takes_the_other_road() -> None:
+    async with adapter_on_sandbox(websocket_orders=True) as (box, adapter):
+        client = adapter._exchange.clients[adapter._ws_api]
+        client.connection._conn.transport.close()  # its end is not known yet: the socket still counts as open
+        order = Order("", BTC, OrderSide.BUY, OrderType.MARKET, 0.01, client_order_id="t-1")
+        assert not client.closed()
+        sent = await adapter.submit_order(order)
+        assert sent.status is OrderStatus.FILLED
+        account = next(iter(box.worlds["testnet"].exchange.accounts.values()))
+        assert len(account.orders["BTCUSDT"]) == 1

@@ -8,6 +8,7 @@ WebSocket API that carries the user-data stream anyway; ccxt signs, sends and re
 from __future__ import annotations
 
 import asyncio
+import logging
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +21,7 @@ from autotrader_lab.execution.adapters.ccxt_venue import CcxtAdapter
 from autotrader_lab.execution.adapters.ccxt_wire import Addresses, make_exchange
 from autotrader_lab.execution.market_data.ccxt_feed import CcxtFeed
 from autotrader_lab.model.clock import Clock
-from autotrader_lab.model.errors import ConfigError, DataError, OrderError
+from autotrader_lab.model.errors import ConfigError, DataError, OrderError, VenueUnavailable
 from autotrader_lab.model.instruments import Instrument, Instruments
 from autotrader_lab.model.orders import Fill, Order, OrderType
 
@@ -28,6 +29,10 @@ __all__ = ["BinanceAdapter"]
 
 _LOST = "autotrader:user-data"
 _PAGE = 1000
+_CLOSING = "Cannot write to closing transport"
+"""What aiohttp says before it has written anything of a frame."""
+
+log = logging.getLogger(__name__)
 
 
 class BinanceAdapter(CcxtAdapter):
@@ -293,7 +298,10 @@ class BinanceAdapter(CcxtAdapter):
         if self.websocket_orders and self._stream.is_live:
             client = self._exchange.clients.get(self._ws_api)
             if client is not None and not client.closed():
-                return await self._call_ws(client, method, params)
+                try:
+                    return await self._call_ws(client, method, params)
+                except VenueUnavailable as error:
+                    log.warning("%s: taking the other road: %s", self.venue, error)
         return await self._exchange.request(path, ["private"], verb, params)
 
     async def _call_ws(self, client: Any, method: str, params: dict[str, str]) -> Any:
@@ -309,11 +317,21 @@ class BinanceAdapter(CcxtAdapter):
                     await asyncio.wait({client.connect(exchange.session), answer}, return_when=asyncio.FIRST_COMPLETED)
                 if answer.done():
                     return answer.result()
-                await client.send({"id": request_id, "method": method, "params": exchange.sign_params(params)})
+                signed = exchange.sign_params(params)
+                await self._send_ws(client, {"id": request_id, "method": method, "params": signed})
                 return await answer
         finally:
             del self._answers[request_id]
             client.futures.pop(request_id, None)
+
+
+    async def _send_ws(self, client: Any, request: dict[str, Any]) -> None:
+        try:
+            await client.send(request)
+        except ConnectionResetError as error:
+            if _CLOSING not in str(error):
+                raise
+            raise VenueUnavailable(f"{self.venue}: {request['method']} never left, the socket is closing") from error
 
 
 class _UserStream:
