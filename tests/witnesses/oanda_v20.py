@@ -51,12 +51,12 @@ def trade(entry):
 
     stream = streams.transaction.stream(account)
     parts = stream.parts()
-    kind, first = next(parts)
+    kind, _ = next(parts)
     seen["stream"] = [kind]
     bought = api.order.market(account, instrument=PAIR, units=1000, clientExtensions={"id": "bought"})
     fill = bought.get("orderFillTransaction", 201)
     seen["filled"] = [fill.units, fill.reason, fill.tradeOpened.units, fill.clientOrderID]
-    for kind, row in parts:
+    for _, row in parts:
         seen["stream"].append(row.type)
         if row.type == "ORDER_FILL":
             break
@@ -76,7 +76,7 @@ def trade(entry):
 
     prices = []
     try:
-        for kind, row in streams.pricing.stream(account, snapshot=True, instruments=PAIR).parts():
+        for kind, _ in streams.pricing.stream(account, snapshot=True, instruments=PAIR).parts():
             prices.append(kind)
             if prices.count("pricing.ClientPrice") == 3:
                 break

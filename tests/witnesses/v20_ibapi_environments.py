@@ -39,7 +39,7 @@ def hear(python: Path, script: str, venue: str) -> dict[str, Any]:
             input=json.dumps(sandbox.addresses),
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=60,
             check=False,
         )
     assert done.returncode == 0, done.stderr[-3_000:]
