@@ -109,7 +109,8 @@ def opened(world: tuple[str, Path, Path], *cells: str) -> Iterator[tuple[Any, li
     address, _, root = world
     complaints: list[str] = []
     path = notebook(root / f"{len(list(root.iterdir()))}.ipynb", *cells)
-    with browser_page(viewport={"width": 1300, "height": 1100}) as page:
+    # High enough for panel and cells: JupyterLab draws no cell that is out of sight, so its prompt would never change.
+    with browser_page(viewport={"width": 1300, "height": 2400}) as page:
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(f"{address}/lab/tree/{path.name}?token={TOKEN}")
         page.wait_for_function(KERNEL_IDLE, timeout=60_000)
