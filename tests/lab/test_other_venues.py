@@ -1,0 +1,40 @@
+"""The climb at OKX and Coinbase: paper on the venue's market, then testnet and its own orders."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from autotrader_lab.lab import Lab
+from autotrader_lab.sandbox import start_sandbox
+
+from .strategies import Flip
+from .support import earn
+
+
+@pytest.mark.parametrize("broker", ["okx", "coinbase"])
+async def test_a_strategy_trades_paper_on_the_venues_market_and_then_at_the_venue(broker: str) -> None:
+    with start_sandbox(seed=7, speed=20, venues=[broker]) as sandbox:
+        for stage in ("paper", "testnet"):
+            lab = Lab(Flip(), sandbox=sandbox, profile="rehearsal", bar_interval_s=0.2, symbols=["BTC/USDT"])
+            if stage == "testnet":
+                earn(lab, "paper")
+            try:
+                await lab.start(stage)
+                table = await fills(lab, stage)
+                assert set(table["venue"]) == {"paper" if stage == "paper" else broker}
+                status = await lab.stop(flatten=True)
+                assert status["counters"]["unreconciled"] == status["counters"]["dead_letters"] == 0
+            finally:
+                await lab.close()
+
+
+async def fills(lab: Lab, stage: str):
+    """The stage's first executions."""
+    for _ in range(400):
+        table = lab.fills(stage)
+        if len(table) >= 2:
+            return table
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"no two executions in {stage}: {await lab.status()}")
