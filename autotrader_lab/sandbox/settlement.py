@@ -201,10 +201,12 @@ class Settlement:
         reject_reason: str = "NONE",
     ) -> None:
         self._execution_id += 1
+        stood = copy.copy(order)
+        stood.fills = order.fills.copy()
         self.events.append(
             OrderEvent(
                 kind,
-                copy.copy(order),
+                stood,
                 self._execution_id,
                 now_ms,
                 fill,

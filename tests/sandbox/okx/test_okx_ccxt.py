@@ -92,8 +92,10 @@ async def test_user_data_arrives_in_order(okx: Sandbox, connect: Connect) -> Non
             seen.append(("balance", (await client.watch_balance())["USDT"]["used"]))
 
     loops = [asyncio.create_task(loop()) for loop in (orders, balances)]
-    while not okx.sites["okx"].venues["testnet"].sockets.subscriber_count:  # type: ignore[attr-defined]
-        await asyncio.sleep(0.01)
+    sockets = okx.sites["okx"].venues["testnet"].sockets  # type: ignore[attr-defined]
+    async with asyncio.timeout(5):
+        while not sockets.subscriber_count:
+            await asyncio.sleep(0.01)
     best = (await client.fetch_order_book(SYMBOL))["bids"][0][0]
     price = round(best - 100, 2)
     await client.create_order(SYMBOL, "limit", "buy", 0.01, price, {"clientOrderId": "w"})
@@ -113,10 +115,12 @@ async def test_order_book_kept_by_ccxt_equals_the_exchanges(okx: Sandbox, connec
     await client.watch_order_book(SYMBOL)
     for _ in range(5):
         okx.driver.advance(2)
-        mine = await client.watch_order_book(SYMBOL)
+        await asyncio.wait_for(client.watch_order_book(SYMBOL), 5)
     snapshot = await client.fetch_order_book(SYMBOL, 400)
-    while [list(row[:2]) for row in mine["bids"]] != [row[:2] for row in snapshot["bids"]]:
-        mine = await client.watch_order_book(SYMBOL)
+    mine = client.orderbooks[SYMBOL]
+    async with asyncio.timeout(5):
+        while [list(row[:2]) for row in mine["bids"]] != [row[:2] for row in snapshot["bids"]]:
+            await asyncio.sleep(0.02)
     assert [list(row[:2]) for row in mine["asks"]] == [row[:2] for row in snapshot["asks"]]
 
 
@@ -129,10 +133,11 @@ async def test_public_streams(okx: Sandbox, connect: Connect) -> None:
             await asyncio.sleep(0.02)
 
     moving = asyncio.create_task(market())
-    trades = await client.watch_trades(SYMBOL)
-    ticker = await client.watch_ticker(SYMBOL)
-    candles = await client.watch_ohlcv(SYMBOL, "1m")
-    best = await client.watch_bids_asks([SYMBOL])
+    async with asyncio.timeout(10):
+        trades = await client.watch_trades(SYMBOL)
+        ticker = await client.watch_ticker(SYMBOL)
+        candles = await client.watch_ohlcv(SYMBOL, "1m")
+        best = await client.watch_bids_asks([SYMBOL])
     moving.cancel()
     await asyncio.gather(moving, return_exceptions=True)
     assert trades[-1]["symbol"] == SYMBOL

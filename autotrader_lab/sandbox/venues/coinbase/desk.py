@@ -177,7 +177,7 @@ class Desk:
         ticket = Ticket(
             order_id=self.uuid("order", order.order_id),
             kind=kind,
-            fields=dict(configuration[kind]),
+            fields=_completed(kind, configuration[kind]),
             shape=shape,
             ends_ms=ends_ms,
             edits=[],
@@ -321,6 +321,11 @@ class Desk:
         ticket = self.ticket(order)
         is_over = ticket.ends_ms is not None and order.updated_ms >= ticket.ends_ms
         return "EXPIRED" if order.status is Status.EXPIRED and is_over else "CANCELLED"
+
+
+def _completed(kind: str, fields: Json) -> Json:
+    """A configuration as the venue shows it: what was sent, and whether it is for makers only."""
+    return {"post_only": False, **fields} if kind in ("limit_limit_gtc", "limit_limit_gtd") else dict(fields)
 
 
 def _edit_failed(error: OrderError) -> Json:

@@ -118,10 +118,15 @@ def _futures_positions(call: Call) -> Json:
     return {"positions": []}
 
 
+def _number(amount: int) -> float:
+    """An amount as a JSON number, which is whole where it can be."""
+    return amount // ONE if amount % ONE == 0 else amount / ONE
+
+
 @operation(f"{_GET}/transaction_summary")
 def _transaction_summary(call: Call) -> Json:
     mine = [row.fill for row in call.desk.fills if row.order.account == call.owner.name]
-    volume, fees = sum(fill.amount for fill in mine) / ONE, sum(fill.fee for fill in mine) / ONE
+    volume, fees = _number(sum(fill.amount for fill in mine)), _number(sum(fill.fee for fill in mine))
     rates = call.owner.fees
     total = sum(sum(call.owner.balance(asset)[1:]) * _usd_price(call, asset) // ONE for asset in held_assets(call))
     return {
