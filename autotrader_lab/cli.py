@@ -4,7 +4,8 @@ Everything heavy is imported inside its command, so that ``--help`` and, above a
 did wrong is one line on the error output and exit code 2, never a traceback.
 
 Exit codes: 0 done; 2 wrong usage or input; of ``kill`` also 3, no host answered and the KILL file was left, and 4, the
-host could not verify that nothing is left at the venue. ``lab`` ends with Jupyter's own code.
+host could not verify that nothing is left at the venue; of ``recover`` also 4, the stage does not go on yet. ``lab``
+ends with Jupyter's own code.
 """
 
 from __future__ import annotations
@@ -205,6 +206,24 @@ def settle(
     from autotrader_lab.cli_care import settle as press
 
     press(_existing(session), order, action, venue_order_id=venue_order_id, why=why, as_json=as_json)
+
+
+@app.command()
+@_no_tracebacks_for_users
+def recover(
+    session: Annotated[str | None, typer.Argument(help="Its name; by default the newest that was cut off.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Explain only: ask the venue, send nothing.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Let it trade on with nobody attached.")] = False,
+) -> None:
+    """Explain what a session whose host died left behind, and what will be done about it; then do it.
+
+    Addresses and keys come from the environment, as for any host; for a sandbox: AUTOTRADER_LAB_SANDBOX.
+    Exit code 4: a host is up, and the stage does not go on yet.
+    """
+    from autotrader_lab.cli_care import recover as take_up
+
+    if not take_up(_existing(session) if session is not None else None, dry_run=dry_run, detach=detach):
+        raise typer.Exit(NOT_VERIFIED)
 
 
 def _existing(session: str) -> RunFolder:

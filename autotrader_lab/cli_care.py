@@ -13,8 +13,9 @@ import typer
 
 if TYPE_CHECKING:
     from autotrader_lab.host.runs import RunFolder
+    from autotrader_lab.host.survey import Survey
 
-__all__ = ["settle"]
+__all__ = ["recover", "settle"]
 
 
 def settle(
@@ -89,3 +90,123 @@ def _print_attention(session: str, waiting: Sequence[Mapping[str, Any]]) -> None
     console = Console()
     console.print(table)
     console.print(f"decide: autotrader-lab settle {session} ORDER query|adopt|resubmit|discard", highlight=False)
+
+
+def recover(folder: RunFolder | None, *, dry_run: bool = False, detach: bool = False) -> bool:
+    """Explain what a session whose host died left behind and what will be done about it, then do it.
+
+    Parameters
+    ----------
+    folder : RunFolder or None
+        By default the newest that was cut off.
+    dry_run : bool
+        Explain only; the venue is asked and nothing is sent.
+    detach : bool
+        Let it trade on with nobody attached.
+
+    Returns
+    -------
+    bool
+        Whether the stage goes on (or halted again, where it was halted).
+
+    Raises
+    ------
+    AutoTraderError
+        If nothing was cut off, keys or addresses are missing, or the new host does not come up.
+    """
+    import asyncio
+    import os
+
+    from autotrader_lab.host.spawn import spawn_host
+    from autotrader_lab.host.survey import survey
+    from autotrader_lab.jupyter.remote import send_command, status
+    from autotrader_lab.model.clock import SystemClock
+
+    folder = folder if folder is not None else _cut_off()
+    found = asyncio.run(survey(folder, os.environ, SystemClock()))
+    _print_survey(found)
+    if dry_run:
+        typer.echo("dry run: nothing was started, nothing was sent")
+        return True
+    info = spawn_host(folder)
+    snapshot = _wait_until_settled(folder)
+    if detach and snapshot["state"] in ("running", "halted"):
+        send_command(folder, "detach")
+        snapshot = status(folder)
+    good = snapshot["state"] in ("running", "halted", "stopped")
+    typer.secho(_outcome(folder, snapshot, info.pid), fg="green" if good else "red", err=not good)
+    return good
+
+
+def _cut_off() -> RunFolder:
+    """The newest session whose host died at work."""
+    from pathlib import Path
+
+    from autotrader_lab.host.runs import RunFolder, list_sessions
+    from autotrader_lab.jupyter.remote import last_known
+    from autotrader_lab.model.errors import HostError
+
+    for row in list_sessions():
+        folder = RunFolder(Path(row.path))
+        if not row.alive and last_known(folder)["state"] == "failed":
+            return folder
+    raise HostError("no session was cut off: there is nothing to recover")
+
+
+def _wait_until_settled(folder: RunFolder, patience_s: float = 60.0) -> dict[str, Any]:
+    """The state once the host has taken the stage up, or given up, or is still asking."""
+    import time
+
+    from autotrader_lab.jupyter.remote import HostSilent, status
+
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            snapshot = status(folder)
+        except HostSilent:  # busy reading a long journal, or gone
+            if folder.host_if_alive() is None or time.monotonic() > deadline:
+                raise
+        else:
+            if snapshot["state"] != "starting" or time.monotonic() > deadline:
+                return snapshot
+        time.sleep(0.1)
+
+
+def _outcome(folder: RunFolder, snapshot: Mapping[str, Any], pid: int) -> str:
+    from autotrader_lab.journal import Journal, records
+
+    with Journal.open(folder.journal_file, read_only=True) as journal:
+        compared = [entry.decode(records.Reconciliation) for entry in journal.read(kinds=[records.RECONCILIATION])]
+    words = [f"{snapshot['session']}: {snapshot['label']} is {snapshot['state']}, host pid {pid}"]
+    if snapshot["stage"] in ("testnet", "live") and compared:
+        last = compared[-1]
+        agree = "books agree" if last.ok else f"books do NOT agree: {'; '.join(last.differences)}"
+        words.append(f"{agree}, {last.orders_checked} orders checked, {last.fills_adopted} missed fills booked")
+    if snapshot["attention"]:
+        words.append(f"{len(snapshot['attention'])} orders need a person: autotrader-lab settle {snapshot['session']}")
+    held = ", ".join(snapshot["held_back"])
+    words.append(f"trading {snapshot['trading_state']}{f' (held back: {held})' if held else ''}")
+    return "\n  ".join(words)
+
+
+def _print_survey(found: Survey) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    asked = f"asked {found.venue}" if found.asked else "from its journal alone"
+    nothing = "" if found.findings else ": nothing open, nothing held"
+    console.print(f"{found.session}, cut off in {found.stage} ({asked}){nothing}", markup=False)
+    table = Table()
+    for name in ("what", "which", "our journal", "the venue", "recovery will"):
+        table.add_column(name, overflow="fold")
+    for row in found.findings:
+        style = "yellow" if row.trouble else ""
+        table.add_row(row.what, row.subject, row.journal, row.venue, Text(row.plan, style=style))
+    if found.findings:
+        console.print(table)
+    if found.silence:
+        console.print(Text(f"the venue does not answer ({found.silence}); the host will ask until it does", "yellow"))
+    for number, step in enumerate(found.steps, 1):
+        console.print(f"{number}. {step}", highlight=False, markup=False)

@@ -399,9 +399,11 @@ class Lab(Tables, Safety):
     async def _spawn(self) -> None:
         if self._client is not None:
             await self._client.close()
-        environment = settings.host_environment(self._sandbox, self._config, self._webhook)
-        await asyncio.to_thread(spawn_host, self._folder, environment)
+        await asyncio.to_thread(spawn_host, self._folder, self._host_environment())
         await self._connect()
+
+    def _host_environment(self) -> dict[str, str]:
+        return settings.host_environment(self._sandbox, self._config, self._webhook)
 
     async def _connect(self) -> None:
         info = self._folder.host_if_alive()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,7 +12,10 @@ import pandas as pd
 
 from autotrader_lab.execution.risk import RiskLimits
 from autotrader_lab.host.arming import ARMED_LIFE_S, Challenge
+from autotrader_lab.host.survey import survey
+from autotrader_lab.lab.client import on_client_thread
 from autotrader_lab.lab.present import Status
+from autotrader_lab.model.clock import SystemClock
 from autotrader_lab.model.errors import ConfigError, HostError
 
 if TYPE_CHECKING:
@@ -49,6 +53,8 @@ class Safety:
         async def _ensure_host(self) -> None: ...
 
         def peek(self) -> Status: ...
+
+        def _host_environment(self) -> dict[str, str]: ...
 
     # --- halting and arming -----------------------------------------------------------------------------------
 
@@ -108,6 +114,26 @@ class Safety:
         await self._ensure_host()
         answer = await self._connected().command("arm", confirmation=confirmation, expires_s=expires_s)
         return msgspec.convert(answer, Challenge) if confirmation is None else Status(answer)
+
+    # --- after a death ----------------------------------------------------------------------------------------
+
+    async def survey(self) -> pd.DataFrame:
+        """What :meth:`Lab.recover` would find and do, now that the host is dead; the venue is asked, nothing is sent.
+
+        Returns
+        -------
+        DataFrame
+            what (order, fill, position, …), which, journal, venue, plan, trouble.
+
+        Raises
+        ------
+        HostError
+            If the host lives, or nothing was cut off.
+        """
+        environment = {**os.environ, **self._host_environment()}
+        found = await on_client_thread(survey(self._folder, environment, SystemClock()))
+        rows = [(row.what, row.subject, row.journal, row.venue, row.plan, row.trouble) for row in found.findings]
+        return pd.DataFrame(rows, columns=["what", "which", "journal", "venue", "plan", "trouble"])
 
     # --- risk limits ------------------------------------------------------------------------------------------
 
