@@ -10,7 +10,7 @@ import asyncio
 import re
 import struct
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from autotrader_lab.sandbox.venues.hooks import Answer, Hooks, RequestInfo
 from autotrader_lab.sandbox.venues.ibkr import reports
@@ -28,6 +28,48 @@ VENUE = "ibkr"
 EVENTS_OF_ORDERS = frozenset({"3", "5", "11", "59"})
 EVENTS_OF_MARKETS = frozenset({"1", "2", "12", "13", "45", "46", "50", "90", "99"})
 ORDERS = frozenset({3, 4, 58})
+NAMES: Mapping[int, str] = {
+    1: "reqMktData",
+    2: "cancelMktData",
+    3: "placeOrder",
+    4: "cancelOrder",
+    5: "reqOpenOrders",
+    6: "reqAccountUpdates",
+    7: "reqExecutions",
+    8: "reqIds",
+    9: "reqContractDetails",
+    10: "reqMktDepth",
+    11: "cancelMktDepth",
+    15: "reqAutoOpenOrders",
+    16: "reqAllOpenOrders",
+    17: "reqManagedAccts",
+    20: "reqHistoricalData",
+    25: "cancelHistoricalData",
+    49: "reqCurrentTime",
+    50: "reqRealTimeBars",
+    51: "cancelRealTimeBars",
+    58: "reqGlobalCancel",
+    59: "reqMarketDataType",
+    61: "reqPositions",
+    62: "reqAccountSummary",
+    63: "cancelAccountSummary",
+    64: "cancelPositions",
+    74: "reqPositionsMulti",
+    76: "reqAccountUpdatesMulti",
+    78: "reqSecDefOptParams",
+    81: "reqMatchingSymbols",
+    82: "reqMktDepthExchanges",
+    87: "reqHeadTimestamp",
+    91: "reqMarketRule",
+    92: "reqPnL",
+    93: "cancelPnL",
+    94: "reqPnLSingle",
+    95: "cancelPnLSingle",
+    97: "reqTickByTickData",
+    98: "cancelTickByTickData",
+    99: "reqCompletedOrders",
+}
+"""What the published client calls the messages, for hooks and faults."""
 _HELLO = re.compile(rb"v(\d+)\.\.(\d+)(?: (.*))?", re.DOTALL)
 
 
@@ -261,7 +303,9 @@ class Session:
             self._held.append((message_id, fields))
             return
         world = self.gateway.world
-        info = RequestInfo(world.name, "ws-api", str(message_id), _params(message_id, fields), VENUE)
+        info = RequestInfo(
+            world.name, "ws-api", NAMES.get(message_id, str(message_id)), _params(message_id, fields), VENUE
+        )
         answer = await self.hooks.before(info)
         if answer is None:
             self._collected = []
@@ -345,5 +389,6 @@ def _params(message_id: int, fields: list[str]) -> dict[str, str]:
     if place and len(fields) > place and fields[place].lstrip("-").isdigit():
         params["id"] = fields[place]
     if message_id == 3 and len(fields) > 16:
-        params |= {"symbol": fields[3], "side": fields[16], "type": fields[18], "quantity": fields[17]}
+        symbol = f"{fields[3]}.{fields[11]}" if fields[4] == "CASH" else fields[3]
+        params |= {"symbol": symbol, "side": fields[16], "quantity": fields[17], "type": fields[18]}
     return params

@@ -147,7 +147,7 @@ class Api:
                 if request.transport is not None:
                     request.transport.abort()
                 return web.Response(status=500)
-            return self._respond(request, told)
+            return self._respond(told)
 
         return handle
 
@@ -167,12 +167,11 @@ class Api:
             status, answer = error.status, error.body()
         finally:
             self.desk.world.publish()
-        return Answer(status, answer)
-
-    def _respond(self, request: web.Request, answer: Answer) -> web.Response:
         is_unix = request.headers.get("Accept-Datetime-Format", "").upper() == "UNIX"
-        raw = isinstance(answer.body, bytes)
-        content = answer.body if raw else msgspec.json.encode(dress(answer.body, is_unix))
+        return Answer(status, dress(answer, is_unix))
+
+    def _respond(self, answer: Answer) -> web.Response:
+        content = answer.body if isinstance(answer.body, bytes) else msgspec.json.encode(answer.body)
         headers = {"RequestID": str(78_000_000_000_000_000 + len(self.desk.record.transactions)), **answer.headers}
         headers.setdefault("Content-Type", "application/json")
         return web.Response(status=answer.status, body=content, headers=headers)
