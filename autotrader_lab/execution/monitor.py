@@ -30,6 +30,7 @@ ASKING_FAILED = VenueError
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
 AT_ONCE = 8
+MOST_LOOKS = 4
 
 _FILLS_MARGIN_NS = 60 * NS  # an execution may be stamped by a venue clock behind ours
 
@@ -113,9 +114,14 @@ class Monitor:
         try:
             await self._learn_what_changed(open_before)
             differences = await self._compare()
-            if any(difference.blocking for difference in differences):
-                await self._clock.sleep(1.0)  # a fill may be on its way: look twice before crying
+            for _ in range(MOST_LOOKS - 1):
+                blocking = [str(difference) for difference in differences if difference.blocking]
+                if not blocking:
+                    break
+                await self._clock.sleep(1.0)  # a fill may be on its way: what is wrong stays as it is, look again
                 differences = await self._compare()
+                if blocking == [str(difference) for difference in differences if difference.blocking]:
+                    break
         except ASKING_FAILED as error:
             differences = [Difference("no_answer", self._adapter.venue, "-", str(error), blocking=True)]
             answered = False

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from autotrader_lab.execution.book import OrderBook
 from autotrader_lab.model.instruments import exact
-from autotrader_lab.model.orders import Order, OrderStatus
+from autotrader_lab.model.orders import Order, OrderSide, OrderStatus
 
 __all__ = ["Difference", "foreign_orders", "position_drift"]
 
@@ -46,7 +46,7 @@ class Difference:
 def position_drift(
     book: OrderBook, venue_positions: Mapping[str, float], baseline: Mapping[str, Decimal]
 ) -> list[Difference]:
-    """Positions that moved at the venue other than by our fills.
+    """Positions that moved at the venue other than by our fills, and by more than our orders in doubt could explain.
 
     Parameters
     ----------
@@ -60,9 +60,19 @@ def position_drift(
         instrument = book.instruments.find(symbol)
         theirs = exact(venue_positions.get(symbol, 0.0)) - baseline.get(symbol, Decimal(0))
         ours = book.position(symbol)
-        if abs(theirs - ours) >= instrument.lot_size:
+        drift = theirs - ours
+        least, most = _in_doubt(book, symbol)
+        if not least - instrument.lot_size < drift < most + instrument.lot_size:
             differences.append(Difference("position_drift", symbol, str(ours), str(theirs), blocking=True))
     return differences
+
+
+def _in_doubt(book: OrderBook, symbol: str) -> tuple[Decimal, Decimal]:
+    """What orders in doubt may have done to a position that we do not know of: units, least and most."""
+    doubts = [order for order in book.in_doubt() if order.symbol == symbol]
+    sold = sum((order.leaves for order in doubts if order.side is OrderSide.SELL), Decimal(0))
+    bought = sum((order.leaves for order in doubts if order.side is OrderSide.BUY), Decimal(0))
+    return -sold, bought
 
 
 def foreign_orders(book: OrderBook, venue_open: Iterable[Order]) -> list[Difference]:

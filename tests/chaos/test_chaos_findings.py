@@ -284,3 +284,35 @@ async def test_a_person_cannot_decide_before_the_venue_can_know(button: str) -> 
             await getattr(engine.settlement, button)(order.client_order_id)
         await clock.advance(20)
         assert order.status is OrderStatus.UNKNOWN, "nor does the clock before that"
+
+
+async def test_what_an_order_in_doubt_may_have_done_is_no_drift_and_more_than_that_is() -> None:
+    async with engine_on_moody(oms={"settle_s": 60.0}) as (engine, adapter, clock):
+        held = 0.0
+
+        async def positions() -> dict[str, float]:
+            return {SYMBOL: held}
+
+        adapter.get_positions = positions  # type: ignore[method-assign]
+        adapter.sends = [OutcomeUnknown("cut")]
+        assert (await buy(engine, clock)).status is OrderStatus.UNKNOWN
+        for held, is_explained in ((0.0, True), (0.004, True), (0.01, True), (0.02, False), (-0.01, False)):
+            asking = asyncio.ensure_future(engine.reconcile())
+            while not asking.done():
+                await clock.advance(0.5)
+            assert (await asking).ok is is_explained, held
+
+
+async def test_a_difference_that_changes_while_orders_fill_is_looked_at_again() -> None:
+    async with engine_on_moody() as (engine, adapter, clock):
+        told = [0.5, 0.2, 0.0]
+
+        async def positions() -> dict[str, float]:
+            return {SYMBOL: told.pop(0) if len(told) > 1 else told[0]}
+
+        adapter.get_positions = positions  # type: ignore[method-assign]
+        asking = asyncio.ensure_future(engine.reconcile())
+        while not asking.done():
+            await clock.advance(0.5)
+        assert (await asking).ok
+        assert not any(alert.code == records.DRIFT_CODE for _, alert in engine.guard.alerts)

@@ -95,7 +95,8 @@ class BaseBrokerAdapter(ABC):
         Venue clock minus ours, where it was measured.
     arrival_window_s : float
         So long after it was sent an order may still reach the venue's books, having been stuck on the way; before that
-        no answer proves it absent. 0 where the venue sets no such limit.
+        no answer proves it absent. 0 where the venue sets no such limit. An adapter that sets it puts the time at which
+        it sends into the ``submitted_at`` of the order it was given.
     """
 
     venue: str = ""

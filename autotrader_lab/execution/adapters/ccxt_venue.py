@@ -80,7 +80,7 @@ class CcxtAdapter(CcxtBooks):
         self._symbols[order.client_order_id] = order.symbol
         try:
             snapshot, fills = await self._ask(
-                "submit", f"order {order.client_order_id}", lambda: self._place(order, instrument)
+                "submit", f"order {order.client_order_id}", lambda: self._place_now(order, instrument)
             )
         except OrderRefused as refusal:
             self._tell(Rejected(order.client_order_id, self._venue_now_ns(), str(refusal), refusal.code))
@@ -96,6 +96,10 @@ class CcxtAdapter(CcxtBooks):
             raise
         self._absorb(order, snapshot, fills)
         return order
+
+    async def _place_now(self, order: Order, instrument: Instrument) -> tuple[Order, list[Fill]]:
+        order.submitted_at = self._clock.now()  # what it is stamped with: from then on it may arrive
+        return await self._place(order, instrument)
 
     async def cancel_order(self, order_id: str) -> bool:
         self._connected()

@@ -214,11 +214,12 @@ class OrderManager:
         return order
 
     async def _transmit(self, order: Order) -> None:
-        client_id = order.client_order_id
+        client_id, sent = order.client_order_id, order.copy()
+        sent.submitted_at = None
         if self._latency is not None:
             self._latency.mark(client_id, "wire_ns")
         try:
-            answer = await self._submit(order.copy())
+            answer = await self._submit(sent)
         except (VenueUnavailable, NotConnected, ConnectionRefusedError) as error:
             self._on_report(Rejected(client_id, self.clock.now_ns(), str(error), "NEVER_SENT"))
         except OutcomeUnknown as error:
@@ -233,9 +234,9 @@ class OrderManager:
         else:
             self._absorb(order, answer)
         finally:
-            # The newest moment it can have left: a retry may have sent it just before this.
             if order.status is OrderStatus.UNKNOWN:
-                self._sent_ns[client_id] = self.clock.now_ns()
+                # Where the adapter does not say when, as late as can be: a retry may have sent it just now.
+                self._sent_ns[client_id] = to_ns(sent.submitted_at) if sent.submitted_at else self.clock.now_ns()
                 self._seen_absent_ns.pop(client_id, None)
 
     def _absorb(self, order: Order, answer: Order) -> None:

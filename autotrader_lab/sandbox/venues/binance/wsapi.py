@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -85,12 +86,15 @@ class WebSocketApi:
         return socket
 
     async def _read(self, session: _Session) -> None:
-        async for message in session.channel.socket:
-            if message.type is not WSMsgType.TEXT:
-                continue
-            if not await self._on_request(session, message.data):
-                session.channel.abort()
-                return
+        # Requests begin in their order; one that a fault keeps waiting does not keep the others waiting.
+        async with asyncio.TaskGroup() as group:
+            async for message in session.channel.socket:
+                if message.type is WSMsgType.TEXT:
+                    group.create_task(self._take(session, message.data), name="sandbox ws-api request")
+
+    async def _take(self, session: _Session, text: str) -> None:
+        if not await self._on_request(session, text):
+            session.channel.abort()
 
     async def _on_request(self, session: _Session, text: str) -> bool:
         request_id: Any = None
