@@ -112,7 +112,8 @@ def opened(world: tuple[str, Path, Path], *cells: str) -> Iterator[tuple[Any, li
     # High enough for panel and cells: JupyterLab draws no cell that is out of sight, so its prompt would never change.
     with browser_page(viewport={"width": 1300, "height": 2400}) as page:
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"{address}/lab/tree/{path.name}?token={TOKEN}")
+        # A workspace of its own: else the notebooks of earlier tests come back with their cells.
+        page.goto(f"{address}/lab/workspaces/own-{path.stem}/tree/{path.name}?token={TOKEN}")
         page.wait_for_function(KERNEL_IDLE, timeout=60_000)
         page.wait_for_timeout(1500)  # the widget manager asks the kernel for its comms when it connects
         page.evaluate(RUN_CELL, 0)
