@@ -34,6 +34,8 @@ CONFIG_VARIABLE = "AUTOTRADER_LAB_CONFIG"
 """A whole configuration with its secrets, for one that was built in code; only ever in a host's environment."""
 
 HISTORY_INTERVAL_S = 0.1
+_ORDERS_OVER_WEBSOCKET = frozenset({"binance"})
+"""Where the connection that carries the reports takes orders as well, and faster than REST."""
 
 
 class NoKeys(dict[str, str]):
@@ -266,6 +268,8 @@ def _venue(settings: Settings, stage: str, clock: Clock) -> tuple[BaseBrokerAdap
             f"{stage}: execution.{broker}.{key} is {str(value).lower()}, so its keys are those of the {world} world; "
             f"give a configuration with the {stage} keys"
         )
+    if broker in _ORDERS_OVER_WEBSOCKET:
+        arguments = {"websocket_orders": True, **arguments}
     account = arguments[listing.account]
     name = account.get_secret_value() if isinstance(account, SecretStr) else str(account)
     return make_adapter(broker, arguments, clock=clock), account_name(broker, stage, *where, name)
