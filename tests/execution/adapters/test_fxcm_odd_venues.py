@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from fxcm_kit import SYMBOL, connected, fxcm_sandbox, kinds, listen, order, site_of, touch, until
+from fxcm_kit import SYMBOL, connected, fxcm_sandbox, kinds, listen, order, site_of, touch, trade_at, until
 
 from autotrader_lab.execution.adapters.fxcm import FXCMAdapter
 from autotrader_lab.model.errors import OutcomeUnknown, VenueUnavailable
 from autotrader_lab.model.orders import OrderStatus
-from autotrader_lab.sandbox.venues.hooks import Hooks
+from autotrader_lab.sandbox.orders import Side
+from autotrader_lab.sandbox.venues.hooks import Answer, Hooks, RequestInfo
 
 SOH = "\x01"
 
@@ -144,6 +145,46 @@ async def test_a_message_that_got_lost_on_the_way_is_asked_for_again() -> None:
         await until(lambda: adapter.orders["o"].status is OrderStatus.FILLED)
         assert (len(lost), kinds(reports, "o")) == (1, ["Accepted", "Filled"])
         assert adapter._link.connections == 1
+
+
+class NoMassStatus(Hooks):
+    """A venue that does not know OrderMassStatusRequest."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def before(self, request: RequestInfo) -> Answer | None:
+        self.asked.append(request.operation)
+        return Answer(400, {"error": "Unsupported message type"}) if request.operation == "AF" else None
+
+
+async def test_where_no_list_of_orders_is_given_each_is_asked_after() -> None:
+    hooks = NoMassStatus()
+    async with fxcm_sandbox(hooks=hooks) as box, connected(box, timeout_s=1) as adapter:
+        bid, _ = touch(box)
+        for name in ("a", "b", "c"):
+            await adapter.submit_order(order(name, kind="limit", price=round(bid - 0.01, 5)))
+        site_of(box).venues["testnet"].drop()
+        await until(lambda: adapter._link.connections == 2)
+        assert (hooks.asked.count("AF"), hooks.asked.count("H")) == (1, 3)
+        with pytest.raises(VenueUnavailable, match="open orders: Unsupported message type"):
+            await adapter.get_open_orders()
+        site_of(box).venues["testnet"].drop()
+        await until(lambda: adapter._link.connections == 3)
+        assert (hooks.asked.count("AF"), hooks.asked.count("H")) == (2, 6)
+
+
+async def test_many_orders_are_brought_up_to_date_with_one_question() -> None:
+    async with fxcm_sandbox() as box, connected(box, timeout_s=1) as adapter:
+        bid, _ = touch(box)
+        price = round(bid - 0.01, 5)
+        for number in range(20):
+            await adapter.submit_order(order(f"o{number}", kind="limit", price=price))
+        site_of(box).venues["testnet"].drop()
+        trade_at(box, price, 12_000, Side.SELL)
+        await until(lambda: adapter._link.connections == 2)
+        statuses = [adapter.orders[f"o{number}"].status for number in range(20)]
+        assert statuses == [OrderStatus.FILLED] * 2 + [OrderStatus.PARTIAL_FILL] + [OrderStatus.SUBMITTED] * 17
 
 
 @asynccontextmanager

@@ -103,6 +103,11 @@ class FixLink:
         return self._up.is_set()
 
     @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent; true while greeting, too."""
+        return self._wire is not None and self._wire.is_open
+
+    @property
     def clock_offset_ms(self) -> float | None:
         """Their clock minus ours, ms, where it was measured."""
         return self._wire.session.clock_offset_ms if self._wire is not None else None

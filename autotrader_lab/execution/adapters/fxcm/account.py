@@ -5,6 +5,8 @@ Middle of three layers, each a file: over :mod:`.books` (what reports mean), und
 
 from __future__ import annotations
 
+import asyncio
+import importlib.util
 import logging
 import re
 import ssl
@@ -65,6 +67,8 @@ class FXCMAccount(FXCMBooks):
         timeout_s: float = 10.0,
     ) -> None:
         super().__init__()
+        if importlib.util.find_spec("simplefix") is None:
+            raise ConfigError(f"{VENUE}: simplefix is not installed; pip install 'autotrader-lab[fxcm]'")
         target, _, sub = target_comp_id.partition("/")
         if environment not in ENVIRONMENTS:
             raise ConfigError(f"{VENUE}: environment {environment!r} is none of demo, live")
@@ -119,6 +123,7 @@ class FXCMAccount(FXCMBooks):
         )
         self._inquiries = Inquiries(lambda: self._link, timeout_s)
         self._timeout_s = timeout_s
+        self._has_mass_status = True
         self._users: set[str] = set()
         self._accounts: dict[str, AccountState] = {}
         self._quote_callbacks: list[Any] = []
@@ -216,10 +221,26 @@ class FXCMAccount(FXCMBooks):
                 raise LogonRefused(str(refused)) from refused
             raise VenueUnavailable(f"{VENUE} {self.environment}: {refused}") from refused
 
-    async def _catch_up(self) -> None:
-        """Ask after every order that is open as far as we know."""
-        for view in [view for view in self.orders.values() if view.is_open]:
-            await self._look_up(view)
+    async def _catch_up(self, symbol: str | None = None) -> None:
+        """Ask after every order that is open as far as we know: all at once, then each that was not among them."""
+        views = [view for view in self.orders.values() if view.is_open and symbol in (None, view.symbol)]
+        if len(views) > 1 and self._has_mass_status:
+            try:
+                listed = await self._mass_status()
+            except (Refused, NoAnswer) as error:
+                if not self._link.is_open:
+                    raise
+                log.warning("%s: no list of open orders, asking after each: %s", VENUE, error)
+                self._has_mass_status = False
+            else:
+                told = {name for execution in listed for name in (execution.order_id, *execution.client_ids)}
+                views = [view for view in views if view.is_open and not told & {view.order_id, view.client_order_id}]
+        await asyncio.gather(*(self._look_up(view) for view in views))
+
+    async def _mass_status(self) -> list[Execution]:
+        """The account's working orders; their reports have reached our views by then."""
+        key = self._inquiries.new_id("M")
+        return await self._inquiries.ask("AF", key, encode.mass_status_request(self.account, key))
 
     async def _load_account(self) -> AccountState:
         key = self._inquiries.new_id("C")

@@ -380,8 +380,10 @@ class FXCMAdapter(FXCMAccount):
     async def get_open_orders(self, symbol: str | None = None) -> list[Order]:
         await self._ready()
         wanted = self.instruments.find(symbol).symbol if symbol is not None else None
-        key = self._inquiries.new_id("M")
-        found = await self._ask("AF", "open orders", key, encode.mass_status_request(self.account, key))
+        try:
+            found = await self._mass_status()
+        except (NoAnswer, Refused) as error:
+            raise VenueUnavailable(f"{VENUE} {self.environment}: open orders: {error}") from error
         orders = [self._snapshot(execution) for execution in found if execution.phase is Phase.WORKING]
         return [order for order in orders if wanted in (None, order.symbol)]
 
@@ -392,8 +394,10 @@ class FXCMAdapter(FXCMAccount):
         """
         await self._ready()
         name = self.instruments.find(symbol).symbol
-        for view in [view for view in self.orders.values() if view.symbol == name and view.is_open]:
-            await self._look_up(view)
+        try:
+            await self._catch_up(name)
+        except (NoAnswer, Refused) as error:
+            raise VenueUnavailable(f"{VENUE} {self.environment}: fills of {name}: {error}") from error
         # FXCM tells whole seconds.
         since_ns = since_ns // 1_000_000_000 * 1_000_000_000
         found = [fill for fill in self._ledger.get(name, []) if to_ns(fill.timestamp) >= since_ns]

@@ -87,14 +87,24 @@ class FXCMBooks(BaseBrokerAdapter):
             return
         if execution.order_id:
             self._acknowledge(view, execution.order_id, at_ns)
+        self._take_change(view, execution)
         self._grow(view, execution)
-        if execution.status == "5" or execution.exec_type == "5":
-            price = float(execution.price) if view.limit_price is not None and execution.price else None
-            self._tell(Amended(name, at_ns, quantity=float(execution.quantity), price=price))
         if execution.phase is Phase.CANCELLED:
             self._tell(Cancelled(name, at_ns, execution.reason))
         elif execution.phase is Phase.EXPIRED:
             self._tell(Expired(name, at_ns, execution.reason))
+
+    def _take_change(self, view: Order, execution: Execution) -> None:
+        """Report a changed order; reports that neither tell of the change nor were asked for may be older than it."""
+        if not ("5" in (execution.status, execution.exec_type) or execution.status_id or execution.mass_id):
+            return
+        quantity = float(execution.quantity) if execution.quantity > 0 else view.quantity
+        price = view.price
+        # A finished order's price may be the one it was executed at.
+        if view.limit_price is not None and execution.price > 0 and execution.phase is Phase.WORKING:
+            price = float(execution.price)
+        if (quantity, price) != (view.quantity, view.price):
+            self._tell(Amended(view.client_order_id, execution.timestamp_ns, quantity=quantity, price=price))
 
     def _acknowledge(self, view: Order, order_id: str, at_ns: int) -> None:
         """Say once that the venue has it."""
