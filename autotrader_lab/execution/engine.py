@@ -40,7 +40,7 @@ from autotrader_lab.journal import Journal, records
 from autotrader_lab.model.clock import Clock, SystemClock
 from autotrader_lab.model.errors import AutoTraderError, GateClosed, StrategyError, TradingHalted, VenueUnavailable
 from autotrader_lab.model.market import Bar, MarketEvent, Quote
-from autotrader_lab.model.orders import Accepted, Filled, Order
+from autotrader_lab.model.orders import Accepted, Order
 from autotrader_lab.strategy.decision import HOLD, ExecutionDecision
 
 __all__ = ["ExecutionEngine"]
@@ -454,8 +454,8 @@ class ExecutionEngine:
             self.outage.on_restored(reason)
 
     def _venue_took_an_order(self, change: Change) -> None:
-        """Whatever became of its answers: a venue that reports on orders takes them, and that closes the breaker."""
-        if self.resiliency is not None and isinstance(change.report, (Accepted, Filled)):
+        """Whatever became of its answers: a venue that acknowledges orders takes them, and that closes the breaker."""
+        if self.resiliency is not None and isinstance(change.report, Accepted):
             self.resiliency.breaker.success()
 
     def _breaker_changed(self, is_open: bool) -> None:

@@ -96,6 +96,8 @@ def read_rule(values: Any, where: str = "rule") -> Rule:
     if values.get("name"):
         where += f" ({values['name']})"
     do = values.get("do")
+    if do is None:
+        raise FaultPlanError(f"{where}: needs the key 'do'; known are {', '.join(RULES)}")
     if not isinstance(do, str) or do not in RULES:
         raise FaultPlanError(f"{where}: do is {_shown(do)}; {nearest(str(do), RULES)}")
     try:

@@ -19,9 +19,9 @@ from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.adapters.ccxt_errors import Action, Meaning, translate, venue_message
 from autotrader_lab.execution.adapters.ccxt_pace import Pace
 from autotrader_lab.execution.adapters.ccxt_setups import setup_of
-from autotrader_lab.execution.adapters.ccxt_stream import StreamKeeper, Subscription
+from autotrader_lab.execution.adapters.ccxt_stream import StreamKeeper, Subscription, backoff_s
 from autotrader_lab.execution.adapters.ccxt_wire import Addresses, Budget, close_exchange, local_addresses, origins_only
-from autotrader_lab.model.clock import Clock, SystemClock
+from autotrader_lab.model.clock import NS, Clock, SystemClock
 from autotrader_lab.model.errors import (
     AuthenticationFailed,
     AutoTraderError,
@@ -29,6 +29,7 @@ from autotrader_lab.model.errors import (
     DataError,
     NotConnected,
     OutcomeUnknown,
+    RateLimited,
     VenueError,
     VenueUnavailable,
 )
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_TRIES = 4
 _ODD_CLOCK_MS = 500.0
 _SOON_S = 2.0
 
@@ -69,6 +71,8 @@ class CcxtAccount(BaseBrokerAdapter):
 
     exchange_id: ClassVar[str] = ""
     codes: ClassVar[Mapping[str, Meaning]] = {}
+    limit_window_s: ClassVar[float | None] = None
+    """In what window the venue counts requests: so long is the wait where it asks for one and names no time."""
 
     def __init__(
         self,
@@ -270,6 +274,22 @@ class CcxtAccount(BaseBrokerAdapter):
     async def _ask(self, action: Action, what: str, call: Callable[[], Awaitable[T]]) -> T:
         """Call the venue, with every error translated.
 
+        What is safe to repeat, a question or a cancel, is repeated where no answer came, if that was known soon.
+        """
+        began_ns, attempt = self._clock.monotonic_ns(), 1
+        while True:
+            try:
+                return await self._ask_once(action, what, call)
+            except VenueUnavailable as error:
+                is_late = self._clock.monotonic_ns() - began_ns > _SOON_S * NS
+                if action not in ("query", "cancel") or isinstance(error, RateLimited) or is_late or attempt == _TRIES:
+                    raise
+            await self._clock.sleep(backoff_s(attempt))
+            attempt += 1
+
+    async def _ask_once(self, action: Action, what: str, call: Callable[[], Awaitable[T]]) -> T:
+        """One attempt.
+
         What the venue refused because of our clock was certainly not done: the clock is measured and it is asked
         once more.
         """
@@ -287,13 +307,19 @@ class CcxtAccount(BaseBrokerAdapter):
             raise
         except Exception as error:
             if type(error).__name__ != "InvalidNonce" or call == exchange.fetch_time:
-                raise translate(error, action, name, self.codes) from error
+                raise self._translate(error, action, name) from error
             log.warning("%s: the venue refused our timestamp, measuring the clock: %s", name, venue_message(error))
         await self.sync_clock()
         try:
             return await call()
         except Exception as error:
-            raise translate(error, action, name, self.codes) from error
+            raise self._translate(error, action, name) from error
+
+    def _translate(self, error: Exception, action: Action, name: str) -> AutoTraderError:
+        translated = translate(error, action, name, self.codes)
+        if isinstance(translated, RateLimited) and translated.retry_after_s is None:
+            translated.retry_after_s = self.limit_window_s
+        return translated
 
 
 def secret(value: str | SecretStr) -> SecretStr:

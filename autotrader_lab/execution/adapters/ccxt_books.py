@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 from autotrader_lab.execution.adapters.ccxt_account import CcxtAccount
 from autotrader_lab.execution.adapters.ccxt_updates import Update, UpdateKind, to_report
 from autotrader_lab.model.clock import to_ns
-from autotrader_lab.model.errors import DataError, OrderNotFound, RateLimited, VenueUnavailable
+from autotrader_lab.model.errors import DataError, OrderNotFound, VenueUnavailable
 from autotrader_lab.model.instruments import exact
 from autotrader_lab.model.orders import (
     Accepted,
@@ -38,9 +38,6 @@ log = logging.getLogger(__name__)
 
 WORKING = frozenset({OrderStatus.SUBMITTED, OrderStatus.PARTIAL_FILL})
 NOT_SEEN = frozenset({OrderStatus.PENDING, OrderStatus.UNKNOWN})
-
-_TRIES = 4
-T = TypeVar("T")
 
 _OVERLAP_NS = 10_000_000_000
 """How far behind the last execution the next question starts: venues list them a little later than they happen."""
@@ -194,7 +191,8 @@ class CcxtBooks(CcxtAccount):
                 self._absorb(view, snapshot, fills)
                 return
             await self._clock.sleep(0.05 * attempt)
-            fills = await self._insist(
+            fills = await self._ask(
+                "query",
                 f"fills of order {snapshot.order_id}",
                 lambda: self._trades(view.symbol, order_id=snapshot.order_id),
             )
@@ -240,7 +238,7 @@ class CcxtBooks(CcxtAccount):
     async def _close_gap(self) -> None:
         """Bring every order we believe to be working, and every execution since the last seen, up to the venue."""
         working = [view for view in self.orders.values() if view.is_open]
-        open_now = await self._insist("open orders", lambda: self._open(None)) if working else []
+        open_now = await self._ask("query", "open orders", lambda: self._open(None)) if working else []
         found = {order.order_id: order for order in open_now} | {order.client_order_id: order for order in open_now}
         snapshots: list[tuple[Order, Order]] = []
         for view in working:
@@ -256,22 +254,11 @@ class CcxtBooks(CcxtAccount):
         for view, snapshot in snapshots:
             await self._settle(view, snapshot)
 
-    async def _insist(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
-        """Ask, and ask again where no answer comes: one lost answer in a hundred must not make all be asked anew."""
-        for attempt in range(_TRIES - 1):
-            try:
-                return await self._ask("query", what, call)
-            except RateLimited:
-                raise
-            except VenueUnavailable:
-                await self._clock.sleep(0.05 * 2**attempt)
-        return await self._ask("query", what, call)
-
     async def _query_view(self, view: Order) -> Order | None:
         """The venue's snapshot of our order; None for one that it has not, or not yet, got."""
         name = f"order {view.client_order_id}"
         try:
-            return await self._insist(name, lambda: self._query(view.symbol, view.order_id, view.client_order_id))
+            return await self._ask("query", name, lambda: self._query(view.symbol, view.order_id, view.client_order_id))
         except OrderNotFound:
             if view.status not in NOT_SEEN:
                 log.warning("%s: %s is %s here and unknown to the venue", self.venue, name, view.status.value)
@@ -282,7 +269,7 @@ class CcxtBooks(CcxtAccount):
         asked_ns = self._venue_now_ns()
         since_ns = self._fills_from_ns.get(symbol, self._connected_ns) - _OVERLAP_NS
         name = f"fills of {symbol}"
-        for fill in await self._insist(name, lambda: self._trades(symbol, since_ms=since_ns // 1_000_000)):
+        for fill in await self._ask("query", name, lambda: self._trades(symbol, since_ms=since_ns // 1_000_000)):
             owner = self._client_ids.get((symbol, fill.order_id), fill.client_order_id)
             if owner in self.orders:
                 fill.client_order_id = owner
