@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from okx_coinbase_environments import interpreter, hear
+from okx_coinbase_environments import hear, interpreter
 
 pytestmark = pytest.mark.witness
 
