@@ -251,3 +251,40 @@ async def test_the_dead_mans_switch(okx: Sandbox, wire: Wire) -> None:
     assert answer["data"][0]["triggerTime"] == "0"
     deadlines.check(due_ms + 60_000)
     assert (await wire.look(other))["state"] == "live", "lifted"
+
+
+async def test_what_an_account_has_to_show(wire: Wire) -> None:
+    config = (await wire.rows("account/config"))[0]
+    assert (config["acctLv"], config["perm"]) == ("1", "read_only,trade")
+    assert await wire.rows("account/positions") == []
+    size = (await wire.rows(f"account/max-size?instId={NAME}"))[0]
+    assert (size["maxSell"], size["availBuy"]) == ("1", "100000")
+    assert float(size["maxBuy"]) == pytest.approx(100_000 / 60_000.6, rel=1e-4)
+    assert {row["ccy"] for row in await wire.rows("asset/currencies")} == {"BTC", "USDT"}
+    assert await wire.rows("asset/balances?ccy=BTC") == []
+    names = ",".join(f"C{number}" for number in range(21))
+    assert (await wire.get(f"account/balance?ccy={names}"))["code"] == "50025"
+    assert await wire.rows("account/instruments?instType=SPOT") == await wire.rows("public/instruments?instType=SPOT")
+
+
+async def test_what_the_market_has_to_show(okx: Sandbox, wire: Wire) -> None:
+    okx.driver.advance(5)
+    assert await wire.rows("system/status") == []
+    assert await wire.rows("public/instruments?instType=SWAP") == []
+    assert (await wire.get("public/instruments?instType=BONDS"))["code"] == "51000"
+    assert (await wire.get("public/instruments?instType=SPOT&instId=BTC-EUR"))["code"] == "51001"
+    assert await wire.rows("market/tickers?instType=SWAP") == []
+    (ticker,) = await wire.rows("market/tickers?instType=SPOT")
+    last = float(ticker["last"])
+    assert float(ticker["bidPx"]) < float(ticker["askPx"])
+    assert float(ticker["low24h"]) <= last <= float(ticker["high24h"])
+    limit = (await wire.rows(f"public/price-limit?instId={NAME}"))[0]
+    assert float(limit["sellLmt"]) == pytest.approx(last * 0.9)
+    assert float(limit["buyLmt"]) == pytest.approx(last * 1.1)
+    full = (await wire.rows(f"market/books-full?instId={NAME}&sz=3"))[0]
+    assert [len(row) for row in full["bids"]] == [3, 3, 3]
+    trades = await wire.rows(f"market/trades?instId={NAME}&limit=9")
+    older = await wire.rows(f"market/history-trades?instId={NAME}&after={trades[3]['tradeId']}")
+    assert older[:5] == trades[4:9]
+    assert (await wire.get(f"market/trades?instId={NAME}&limit=many"))["code"] == "51000"
+    assert (await wire.rows(f"market/history-trades?instId={NAME}&type=2&after=1")) == []

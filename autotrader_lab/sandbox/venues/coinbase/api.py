@@ -89,7 +89,7 @@ class Api:
             headers = self._spend(operation.is_private)
             if operation.is_private:
                 token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-                now_s = self.world.clock.now_ns() / 1e9
+                now_s = self.world.now_ms() / 1_000
                 key = check_token(token, self.world.keys, now_s, request.method, request.host, request.rel_url.raw_path)
                 account = self.world.exchange.accounts[key.account]
             answer = operation.run(Call(self.desk, request.match_info, query, body, account))

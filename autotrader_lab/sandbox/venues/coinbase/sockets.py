@@ -150,7 +150,7 @@ class Sockets:
 
     def _identify(self, connection: Connection, request: Json) -> bool:
         try:
-            key = check_token(str(request.get("jwt") or ""), self._world.keys, self._world.clock.now_ns() / 1e9)
+            key = check_token(str(request.get("jwt") or ""), self._world.keys, self._world.now_ms() / 1_000)
         except Unauthorized:
             return False
         connection.account = self._world.exchange.accounts[key.account]

@@ -126,7 +126,7 @@ class Api:
 
     def stamps(self) -> Json:
         """``inTime`` and ``outTime`` of a trading answer, µs."""
-        now_us = str(self.world.clock.now_ns() // 1_000)
+        now_us = f"{self.world.now_ms()}000"
         return {"inTime": now_us, "outTime": now_us}
 
 
@@ -151,13 +151,9 @@ def decode_rows(body: str) -> list[Json]:
 
 
 def _to_response(answer: Answer) -> web.Response:
-    return web.Response(
-        status=answer.status,
-        body=answer.body if isinstance(answer.body, bytes) else msgspec.json.encode(answer.body),
-        headers=answer.headers,
-        content_type="application/json",
-        charset="utf-8",
-    )
+    headers = {"Content-Type": "application/json", **answer.headers}
+    body = answer.body if isinstance(answer.body, bytes) else msgspec.json.encode(answer.body)
+    return web.Response(status=answer.status, body=body, headers=headers)
 
 
 async def _not_found(request: web.Request) -> web.StreamResponse:

@@ -140,12 +140,16 @@ class Desk:
             raise RowError("51000", "Either parameter ordId or clOrdId is required ")
         return account.latest_by_client_id.get((symbol, str(row["clOrdId"])))
 
+    def named(self, row: Mapping[str, Any]) -> str:
+        """The instrument a row names, by id or by code; empty if it names none that is known."""
+        return str(row.get("instId") or self._by_code.get(str(row.get("instIdCode", "")), ""))
+
     def _named(self, row: Mapping[str, Any]) -> Instrument:
-        name = row.get("instId") or self._by_code.get(str(row.get("instIdCode", "")))
+        name = self.named(row)
         if not name and not row.get("instIdCode"):
             raise wrong("instId")
         try:
-            return self.instrument(str(name))
+            return self.instrument(name)
         except ApiError as error:
             raise RowError(error.code, error.message) from error
 

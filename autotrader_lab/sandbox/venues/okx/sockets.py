@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +25,7 @@ from autotrader_lab.sandbox.venues.okx.errors import ApiError
 from autotrader_lab.sandbox.venues.okx.feeds import INSTRUMENT_CHANNELS, Feeds, is_candle
 from autotrader_lab.sandbox.venues.okx.trading import MOST_ROWS
 
-__all__ = ["Sockets"]
+__all__ = ["SOCKET_REQUESTS", "Sockets"]
 
 Json = dict[str, Any]
 Key = tuple[str, str]
@@ -42,6 +43,7 @@ _ACTIONS = {
     "amend-order": "amend",
     "batch-amend-orders": "amend",
 }
+SOCKET_REQUESTS = ("login", *_ACTIONS)
 
 
 class Connection:
@@ -112,15 +114,17 @@ class Sockets:
         return socket
 
     async def _read(self, connection: Connection) -> None:
-        async for message in connection.channel.socket:
-            if message.type is not WSMsgType.TEXT:
-                continue
-            if message.data == "ping":
-                connection.channel.send_text("pong", "ws-api")
-                continue
-            if not await self._on_request(connection, message.data):
-                connection.channel.abort()
-                return
+        # Requests begin in their order; one that a fault keeps waiting does not keep the others waiting.
+        async with asyncio.TaskGroup() as group:
+            async for message in connection.channel.socket:
+                if message.type is WSMsgType.TEXT:
+                    group.create_task(self._take(connection, message.data), name="sandbox okx request")
+
+    async def _take(self, connection: Connection, text: str) -> None:
+        if text == "ping":
+            connection.channel.send_text("pong", "ws-api")
+        elif not await self._on_request(connection, text):
+            connection.channel.abort()
 
     async def _on_request(self, connection: Connection, text: str) -> bool:
         try:
@@ -133,8 +137,8 @@ class Sockets:
             return True
         request_id = request.get("id")
         if op == "login":
-            self._login(connection, args)
-        elif op in ("subscribe", "unsubscribe"):
+            return await self._log_in(connection, args)
+        if op in ("subscribe", "unsubscribe"):
             for arg in args:
                 self._change(connection, op, arg, request_id)
         elif op in _ACTIONS:
@@ -151,16 +155,29 @@ class Sockets:
 
     # Login and subscriptions
 
-    def _login(self, connection: Connection, args: list[Json]) -> None:
+    async def _log_in(self, connection: Connection, args: list[Json]) -> bool:
+        info = RequestInfo(self._world.name, "ws-api", "login", {}, VENUE)
+        answer = await self._api.hooks.before(info)
+        if answer is None:
+            answer = Answer(200, self._login(connection, args))
+        answer = await self._api.hooks.after(info, answer)
+        if answer is None:
+            return False
+        if isinstance(answer.body, bytes):
+            connection.channel.send_text(answer.body.decode("utf-8", "replace"), "ws-api")
+        else:
+            connection.push({"event": "error"} | answer.body | {"connId": connection.conn_id}, "ws-api")
+        return True
+
+    def _login(self, connection: Connection, args: list[Json]) -> Json:
         try:
             if connection.door == PUBLIC:
                 raise ApiError("60008", "Login is not supported for public channels")
             key = check_login(args[0] if args else {}, self._world.keys, self._api.other_keys, self._world.now_ms())
         except ApiError as error:
-            self._error(connection, error.code, error.message)
-            return
+            return {"event": "error", "code": error.code, "msg": error.message}
         connection.account = self._world.exchange.accounts[key.account]
-        connection.push({"event": "login", "code": "0", "msg": "", "connId": connection.conn_id}, "ws-api")
+        return {"event": "login", "code": "0", "msg": ""}
 
     def _change(self, connection: Connection, op: str, arg: Json, request_id: Any) -> None:
         try:
@@ -237,7 +254,8 @@ class Sockets:
     # Order operations
 
     async def _act(self, connection: Connection, op: str, request: Json, args: list[Json]) -> bool:
-        info = RequestInfo(self._world.name, "ws-api", op, args[0] if args else {}, VENUE)
+        first = args[0] if args else {}
+        info = RequestInfo(self._world.name, "ws-api", op, first | {"instId": self._desk.named(first)}, VENUE)
         answer = await self._api.hooks.before(info)
         if answer is None:
             answer = Answer(200, self._run(connection, op, request, args))
