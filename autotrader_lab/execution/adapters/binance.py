@@ -324,7 +324,6 @@ class BinanceAdapter(CcxtAdapter):
             del self._answers[request_id]
             client.futures.pop(request_id, None)
 
-
     async def _send_ws(self, client: Any, request: dict[str, Any]) -> None:
         try:
             await client.send(request)
