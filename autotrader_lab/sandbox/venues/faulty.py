@@ -79,28 +79,19 @@ class FaultHooks(Hooks):
         self._faults = faults
         self._dialect = dialect
         self._clock = clock
-        self._not_from_the_venue: set[int] = set()
 
     async def before(self, request: RequestInfo) -> Answer | None:
         """The answer of a fault, without the exchange seeing the request; None to go on."""
         if self._faults.is_idle:
             return None
         verdict = await self._faults.before(self._dialect.request(request))
-        if verdict is None:
-            return None
-        answer = self._answer(verdict, request, None)
-        if answer is not _CUT:
-            self._not_from_the_venue.add(id(answer))
-        return answer
+        return None if verdict is None else self._answer(verdict, request, None)
 
     async def after(self, request: RequestInfo, answer: Answer) -> Answer | None:
         """The venue's answer or what a fault makes of it; None to cut the connection."""
         if answer is _CUT:
             return None
-        if id(answer) in self._not_from_the_venue:
-            self._not_from_the_venue.discard(id(answer))
-            return answer
-        if self._faults.is_idle:
+        if answer.is_fault or self._faults.is_idle:
             return answer
         verdict = await self._faults.after(self._dialect.request(request))
         if verdict is None:
@@ -123,8 +114,10 @@ class FaultHooks(Hooks):
             how = str(verdict.body)
             text = msgspec.json.encode({} if real is None else real.body).decode()
             kind = "text/html" if how == "html" else "application/json"
-            return Answer(200, spoil(text, how).encode(), {"Content-Type": f"{kind};charset=UTF-8"})
+            headers = {"Content-Type": f"{kind};charset=UTF-8"}
+            return Answer(200, spoil(text, how).encode(), headers, is_fault=True)
         answer = self._dialect.failure(verdict, request.channel, self._now_ms())
+        answer.is_fault = True
         if verdict.action == "error" and verdict.body is not None:
             body: Any = verdict.body.encode() if isinstance(verdict.body, str) else verdict.body
             answer = msgspec.structs.replace(answer, body=body)

@@ -17,12 +17,26 @@ __all__ = ["Answer", "Hooks", "RequestInfo"]
 
 
 class Answer(msgspec.Struct):
-    """What goes back: HTTP status, JSON body, headers, and (Binance) whose order counts it reports."""
+    """What goes back.
+
+    Attributes
+    ----------
+    status : int
+        Of HTTP, or what the venue has in its place.
+    body : object
+        JSON values, or bytes to be sent as they are.
+    headers : dict of str to str
+    counts_of : str or None
+        Whose order counts it reports (Binance).
+    is_fault : bool
+        Whether a fault made it, not the venue.
+    """
 
     status: int
     body: Any
     headers: dict[str, str] = {}
     counts_of: str | None = None
+    is_fault: bool = False
 
 
 class RequestInfo(msgspec.Struct, frozen=True):
