@@ -33,6 +33,7 @@ BAD_EVENTS = (
 
 NAMES: dict[Request, str] = {
     "submit": "POST /api/v3/brokerage/orders",
+    "amend": "POST /api/v3/brokerage/orders/edit",
     "cancel": "POST /api/v3/brokerage/orders/batch_cancel",
     "query": "GET /api/v3/brokerage/[ao]*",
 }
@@ -72,7 +73,7 @@ async def coinbase_harness() -> Harness:
     at = box.addresses["coinbase"]
 
     def make() -> CoinbaseAdapter:
-        return CoinbaseAdapter(at["api_key"], at["pem"], testnet=True, addresses=at, timeout_s=0.4, paced=False)
+        return CoinbaseAdapter(at["api_key"], at["pem"], testnet=True, addresses=at, timeout_s=0.6, paced=False)
 
     control = CoinbaseControl(box, "coinbase", BTC, make, BAD_EVENTS)
     secret = at["pem"].splitlines()[1]

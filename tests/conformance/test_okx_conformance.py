@@ -32,11 +32,13 @@ BAD_EVENTS = (
 )
 
 
-QUERIES = "GET /api/v5/[at]*"
-NAMES: dict[bool, dict[Request, str]] = {
-    False: {"submit": "POST /api/v5/trade/order*", "cancel": "POST /api/v5/trade/cancel*", "query": QUERIES},
-    True: {"submit": "order", "cancel": "cancel-order", "query": QUERIES},
+REST: dict[Request, str] = {
+    "submit": "POST /api/v5/trade/order*",
+    "amend": "POST /api/v5/trade/amend-order",
+    "cancel": "POST /api/v5/trade/cancel*",
+    "query": "GET /api/v5/[at]*",
 }
+OVER_WEBSOCKET: dict[Request, str] = {"submit": "order", "amend": "amend-order", "cancel": "cancel-order"}
 """What the venue calls the requests that faults strike, by the way orders are sent."""
 
 
@@ -49,8 +51,13 @@ class OkxControl(SandboxControl):
         if fault not in RULES:
             await super().provoke(fault, on)
             return
-        where = {"venue": "okx", "world": "testnet", "request": NAMES[self.websocket_orders][on]}
-        self._box.faults.once(read_rule({**RULES[fault], "where": where}))
+        names = REST | OVER_WEBSOCKET if self.websocket_orders else REST
+        rule = RULES[fault]
+        if fault is Fault.RATE_LIMIT and self.websocket_orders:
+            # Over a socket there are no headers and no status, only the venue's words.
+            rule = {"do": "error", "body": {"code": "50011", "msg": "Too Many Requests", "data": []}}
+        where = {"venue": "okx", "world": "testnet", "request": names[on]}
+        self._box.faults.once(read_rule({**rule, "where": where}))
 
     @property
     def _desk(self) -> Any:
@@ -90,7 +97,7 @@ async def okx_harness(websocket_orders: bool = False) -> Harness:
             testnet=True,
             addresses=at,
             websocket_orders=websocket_orders,
-            timeout_s=0.4,
+            timeout_s=0.6,
             paced=False,
         )
 

@@ -88,6 +88,7 @@ class CoinbaseAdapter(CcxtAdapter):
     venue = codec.VENUE
     exchange_id = "coinbase"
     codes = codec.CODES
+    limit_window_s = 1.0
     capabilities = Capabilities(
         order_types=frozenset(OrderType) - {OrderType.STOP},
         times_in_force=frozenset({"GTC", "IOC", "FOK"}),

@@ -79,6 +79,7 @@ class OKXAdapter(CcxtAdapter):
     venue = codec.VENUE
     exchange_id = "okx"
     codes = codec.CODES
+    limit_window_s = 2.0
     capabilities = Capabilities(
         order_types=frozenset(OrderType),
         times_in_force=frozenset({"GTC", "IOC", "FOK"}),

@@ -326,8 +326,9 @@ async def test_a_rate_limit_is_one_whatever_its_words() -> None:
         busy = {"code": "50011", "msg": "Too Many Requests", "data": []}
         for status, body in ((429, busy), (200, {**busy, "code": "50061"}), (429, {"message": "slow down"})):
             desk.hooks.answers["POST /api/v5/trade/order"] = [Answer(status, body)]
-            with pytest.raises(RateLimited):
+            with pytest.raises(RateLimited) as refused:
                 await desk.adapter.submit_order(desk.order(price=desk.near(0.97)))
+            assert refused.value.retry_after_s == 2.0, "the venue names no time: its window"
         assert desk.adapter.orders == {}
 
 
