@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.book import Change, OrderBook
 from autotrader_lab.execution.oms.desk import Desk
+from autotrader_lab.execution.oms.doubt import PASSING, Doubts
 from autotrader_lab.execution.oms.evidence import catch_up
 from autotrader_lab.execution.risk import RiskGate, RiskLimits
-from autotrader_lab.model.clock import NS, Clock, SystemClock, from_ns, to_ns
+from autotrader_lab.model.clock import NS, Clock, SystemClock, to_ns
 from autotrader_lab.model.errors import (
     AutoTraderError,
     IllegalTransition,
@@ -49,9 +50,6 @@ if TYPE_CHECKING:
 __all__ = ["OrderManager"]
 
 Submit = Callable[[Order], Awaitable[Order]]
-_PASSING = frozenset({"REDUCING_ONLY", "STALE_MARKET_DATA", "CLOCK_SKEW"})
-"""Denials that may be over in a moment: a line is lost, prices are late, a clock is measured anew."""
-
 _FILLS_MARGIN_NS = 5 * NS  # venues stamp fills with their own clock
 
 
@@ -107,9 +105,7 @@ class OrderManager:
         self.on_undelivered: list[Callable[[Order, str], None]] = []
         self._submit: Submit = submit if submit is not None else adapter.submit_order
         self._latency = latency
-        self._seen_absent_ns: dict[str, int] = {}
-        self._sent_ns: dict[str, int] = {}
-        self._deciding: dict[str, asyncio.Lock] = {}
+        self._doubts = Doubts(self.clock)
         if adapter.capabilities.reports:
             adapter.subscribe_reports(self.take)
         else:
@@ -235,9 +231,7 @@ class OrderManager:
             self._absorb(order, answer)
         finally:
             if order.status is OrderStatus.UNKNOWN:
-                # Where the adapter does not say when, as late as can be: a retry may have sent it just now.
-                self._sent_ns[client_id] = to_ns(sent.submitted_at) if sent.submitted_at else self.clock.now_ns()
-                self._seen_absent_ns.pop(client_id, None)
+                self._doubts.sent(order, sent)
 
     def _absorb(self, order: Order, answer: Order) -> None:
         """Take what ``submit_order`` returned; for adapters that report it is old news and changes nothing."""
@@ -431,7 +425,7 @@ class OrderManager:
 
     def deciding(self, order: Order) -> asyncio.Lock:
         """Held from asking about an order in doubt to acting on the answer: two at once could send it twice."""
-        return self._deciding.setdefault(order.client_order_id, asyncio.Lock())
+        return self._doubts.deciding(order)
 
     async def _resolve(self, order: Order) -> None:
         try:
@@ -439,15 +433,9 @@ class OrderManager:
         except VenueError:
             return
         if found:
-            self._seen_absent_ns.pop(order.client_order_id, None)
-            return
-        now_ns = self.clock.now_ns()
-        sent_s_ago = self._sent_s_ago(order, now_ns)
-        seen_before = order.client_order_id in self._seen_absent_ns
-        self._seen_absent_ns[order.client_order_id] = now_ns
-        if not seen_before or sent_s_ago < max(self.settle_s, self.adapter.arrival_window_s):
-            return
-        await self._resend_or_give_up(order, now_ns)
+            self._doubts.found(order)
+        elif self._doubts.is_absent(order, max(self.settle_s, self.adapter.arrival_window_s)):
+            await self._resend_or_give_up(order, self.clock.now_ns())
 
     async def _resend_or_give_up(self, order: Order, now_ns: int) -> None:
         age_s = (now_ns - to_ns(order.created_at)) / NS if order.created_at else float("inf")
@@ -457,7 +445,7 @@ class OrderManager:
         elif denied is None:
             await self._transmit(order)
             return
-        elif denied.code in _PASSING:
+        elif denied.code in PASSING:
             return  # it stays in doubt, and is asked about again, until it may go or is stale
         else:
             reason = f"the venue never got it, and the risk gate does not let it go again: {denied}"
@@ -467,11 +455,7 @@ class OrderManager:
 
     def may_arrive_for_s(self, order: Order) -> float:
         """Seconds for which `order`, sent and stuck on the way, may still reach the venue; 0 once it cannot."""
-        return max(0.0, self.adapter.arrival_window_s - self._sent_s_ago(order, self.clock.now_ns()))
-
-    def _sent_s_ago(self, order: Order, now_ns: int) -> float:
-        last_ns = to_ns(order.updated_at or order.created_at or from_ns(now_ns))
-        return (now_ns - self._sent_ns.get(order.client_order_id, last_ns)) / NS
+        return max(0.0, self.adapter.arrival_window_s - self._doubts.sent_s_ago(order))
 
     def give_up(self, report: Rejected) -> None:
         """Book that an order provably never arrived, and let the adapter know."""
