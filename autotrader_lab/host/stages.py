@@ -247,7 +247,7 @@ def _paper(
 
 
 def _resiliency(config: ExecutionConfig) -> dict[str, Any]:
-    return {name: value for name, value in config.resiliency.model_dump().items() if name != "enable_dlq"}
+    return config.resiliency.model_dump()
 
 
 def _venue(settings: Settings, stage: str, clock: Clock) -> tuple[BaseBrokerAdapter, str]:
