@@ -1,8 +1,9 @@
 """How long the engine host is deaf while a notebook's kernel does its worst.
 
 A real Jupyter kernel holds a lab whose host trades on paper. From outside, the host is asked for its state every 10 ms
-while the kernel sleeps, burns Python, holds the interpreter in C, is interrupted, restarted and killed. The longest
-wait for an answer bounds the gap in the host's heartbeat from above: it includes the asking.
+while the kernel sleeps, burns Python, holds the interpreter in C, is interrupted, restarted and killed; and, in a
+session of its own, while a host replays 20,000 bars (an order each) in a thread. The longest wait for an answer bounds
+the gap in the host's heartbeat from above: it includes the asking.
 
 Run: ``python benchmarks/heartbeat.py --json``.
 """
@@ -39,6 +40,13 @@ bars = pd.DataFrame({"open": close, "high": close * 1.01, "low": close * 0.99, "
                     index=pd.date_range("2024-01-01", periods=5000, freq="D", tz="UTC"))
 lab = Lab(Flip(), profile="rehearsal", name="heartbeat")
 await lab.start("paper", data=bars, interval_s=0.05)
+"""
+REPLAYS = "replay in the host"
+REPLAYER = """
+many = pd.concat([bars] * 4)
+many.index = pd.date_range("2000-01-01", periods=len(many), freq="1min", tz="UTC")
+replayer = Lab(Flip(), profile="rehearsal", name="replaying")
+await replayer.start("replay", data=bars)
 """
 
 
@@ -83,9 +91,9 @@ class Kernel:
         self._manager.context.destroy(linger=0)
 
 
-async def waits_during(work: Callable[[], None]) -> list[float]:
-    """Milliseconds each question to the host took while `work` ran in a thread."""
-    info = next(RunFolder(row.path).host_if_alive() for row in list_sessions() if row.alive)
+async def waits_during(work: Callable[[], None], session: str) -> list[float]:
+    """Milliseconds each question to the session's host took while `work` ran in a thread."""
+    info = RunFolder.named(session).host_if_alive()
     assert info is not None
     url = f"http://127.0.0.1:{info.port}/v1/status"
     waits: list[float] = []
@@ -106,19 +114,21 @@ def measure() -> dict[str, Any]:
     kernel = Kernel()
     try:
         kernel.run(START)
+        kernel.run(REPLAYER)
         cases: dict[str, Callable[[], None]] = {
             "idle": lambda: time.sleep(3),
             "time.sleep": lambda: kernel.run("import time; time.sleep(3)"),
             "Python loop": lambda: kernel.run("t = time.time()\nwhile time.time() - t < 3: pass"),
             "C call holding the GIL": lambda: kernel.run("sum(range(150_000_000))"),
             "sorting 2 million": lambda: kernel.run("sorted(np.random.default_rng(0).random(2_000_000).tolist())"),
+            REPLAYS: lambda: kernel.run("await replayer.start('replay', data=many)"),
             "interrupt": kernel.interrupt_a_busy_cell,
             "kernel restart": kernel.restart,
             "kernel kill -9": kernel.kill,
         }
         found: dict[str, Any] = {}
         for name, work in cases.items():
-            waits = asyncio.run(waits_during(work))
+            waits = asyncio.run(waits_during(work, "replaying" if name == REPLAYS else "heartbeat"))
             found[name] = {"median_ms": statistics.median(waits), "max_ms": max(waits), "asked": len(waits)}
         return found
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -88,14 +89,14 @@ class EngineRun:
         )
         options = records.Checkpoint(gates.STAGE_CHECKPOINT, {"options": self._options})
         self._session.journal.append(records.CHECKPOINT, options, stage=self.stage)
-        await engine.start(self._earlier_run())
+        await engine.start(await self._earlier_run())
         self._record_state()
         await self._arm_switch()
 
     async def resume(self) -> None:
         """Go on where an earlier host was when it died: nothing is sent before the venue agrees with the journal."""
         engine = self.engine
-        past = read_past(gates.stage_entries(self._session.journal, self.stage))
+        past = await asyncio.to_thread(self._read_past)
         self._lock.hold()
         await self._parts.open(engine.symbols)
         if isinstance(engine.adapter, PaperTradingAdapter):
@@ -108,11 +109,14 @@ class EngineRun:
         if self.stage in ("testnet", "live"):
             await self.switch.start()
 
-    def _earlier_run(self) -> Past | None:
+    def _read_past(self) -> Past:
+        return read_past(gates.stage_entries(self._session.journal, self.stage))
+
+    async def _earlier_run(self) -> Past | None:
         """What the stage still holds from an earlier run at a real account; a simulated one begins anew."""
         if isinstance(self.engine.adapter, PaperTradingAdapter):
             return None
-        past = read_past(gates.stage_entries(self._session.journal, self.stage))
+        past = await asyncio.to_thread(self._read_past)
         # Its books go on; limits a person changed then are the session's business, see StageMachine.limits_for.
         return replace(past, limits=None) if past.books.orders else None
 

@@ -32,7 +32,8 @@ ORDERS_SHOWN = 50
 ALERTS_SHOWN = 20
 EQUITY_POINTS = 200
 _GATE_INTERVAL_NS = 500_000_000
-_ENTRIES_AT_ONCE = 200
+_ENTRIES_AT_ONCE = 100
+_LATENCIES_SHOWN = 2_000
 
 
 class StageBooks:
@@ -50,13 +51,16 @@ class StageBooks:
         self.alerts: list[tuple[int, records.Alert]] = []
         self.last_seq = 0
 
-    def update(self, at_most: int | None = None) -> bool:
-        """Take in what was written since the last time, at most so many entries; whether there was any."""
-        before = self.last_seq
-        for entry in islice(self._journal.read(after_seq=self.last_seq), at_most):
-            self.last_seq = entry.seq
-            self._take(entry)
-        return self.last_seq > before
+    def update(self) -> None:
+        """Take in what was written since the last time."""
+        self.take(self._journal.read(after_seq=self.last_seq))
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Take entries in, oldest first; those seen before change nothing."""
+        for entry in entries:
+            if entry.seq > self.last_seq:
+                self.last_seq = entry.seq
+                self._take(entry)
 
     def of(self, stage: str) -> Books:
         """The books of `stage`."""
@@ -148,17 +152,27 @@ class View:
         self._session = session
         self._books = StageBooks(session.journal)
         self._gates = GateCache(session.journal, not session.settings.is_local)
+        self._content_of: tuple[Any, ...] = ()
+        self._known: dict[str, Any] = {}
 
     async def catch_up(self) -> None:
-        """Read what a replay wrote, in small helpings: the loop has other things to do."""
-        more = True
-        while more:
-            more = self._books.update(at_most=_ENTRIES_AT_ONCE)
-            await asyncio.sleep(0)
+        """Read what a replay wrote, in a thread and in small helpings: the loop has other things to do."""
+        entries = self._session.journal.read(after_seq=self._books.last_seq)
+        while helping := await asyncio.to_thread(lambda: list(islice(entries, _ENTRIES_AT_ONCE))):
+            self._books.take(helping)
 
     async def close(self) -> None:
         """Let go of the journal."""
         await self._gates.close()
+
+    def _content(self, *, catching_up: bool) -> dict[str, Any]:
+        """What the journal says; made again only when it has grown and was read to its end: a day's books are large."""
+        session = self._session
+        key = (session.stage, session.info, self._books.last_seq)
+        same = key[:2] == self._content_of[:2] if catching_up else key == self._content_of
+        if not same:
+            self._content_of, self._known = key, _content(session.info, self._books, session.stage)
+        return dict(self._known)
 
     def snapshot(self) -> dict[str, Any]:
         """The state now, in the form of the contract."""
@@ -167,7 +181,7 @@ class View:
         progress = run.progress() if run is not None else None
         if progress is None:  # a replay writes faster than it can be shown; its end is awaited by catch_up
             self._books.update()
-        content = _content(session.info, self._books, session.stage)
+        content = self._content(catching_up=progress is not None)
         rows = self._gates.rows(session.info, session.clock.monotonic_ns(), look=progress is None)
         content |= {
             "state": session.shown_state,
@@ -229,7 +243,7 @@ def _content(info: SessionInfo, stage_books: StageBooks, stage: str) -> dict[str
         "sandbox": info.sandbox,
         "equity": _equity(books, stage_books.starting_equity.get(stage)),
         "positions": _positions(books),
-        "orders": [order_row(order) for order in _newest(books.orders.values(), ORDERS_SHOWN)],
+        "orders": [order_row(order) for order in _newest(books.orders, ORDERS_SHOWN)],
         "attention": attention(books),
         "counters": _counters(books, stage_books.counters(stage)),
         "rates": _rates(books),
@@ -241,8 +255,8 @@ def _content(info: SessionInfo, stage_books: StageBooks, stage: str) -> dict[str
     }
 
 
-def _newest(orders: Iterable[Order], count: int) -> list[Order]:
-    return list(reversed(list(orders)[-count:]))
+def _newest(orders: dict[str, Order], count: int) -> list[Order]:
+    return list(islice(reversed(orders.values()), count))
 
 
 def order_row(order: Order) -> dict[str, Any]:
@@ -274,11 +288,11 @@ def attention(books: Books, *, host_died: bool = False) -> list[dict[str, Any]]:
         Whether nobody works on them any more: then what was written down and not answered is in doubt too.
     """
     rows = []
+    for name, letter in books.dead_letters.items():
+        if letter.state == "dead" and name in books.orders:
+            rows.append(_attention_row(books.orders[name], "dead_letter", letter.reason, letter.attempts))
     for order in books.orders.values():
-        letter = books.dead_letters.get(order.client_order_id)
-        if letter is not None and letter.state == "dead":
-            rows.append(_attention_row(order, "dead_letter", letter.reason, letter.attempts))
-        elif order.status is OrderStatus.UNKNOWN:
+        if order.status is OrderStatus.UNKNOWN:
             rows.append(_attention_row(order, "unknown", order.reason, 1))
         elif host_died and order.status is OrderStatus.PENDING:
             rows.append(_attention_row(order, "unknown", "the host died while it was being sent", 1))
@@ -303,13 +317,12 @@ def _attention_row(order: Order, status: str, reason: str, attempts: int) -> dic
 def _equity(books: Books, start: float | None) -> dict[str, Any] | None:
     if not books.equity:
         return None
-    marks = [mark for _, mark in books.equity]
-    step = max(math.ceil(len(marks) / EQUITY_POINTS), 1)
-    shown = marks[::-1][::step][::-1]
-    last = marks[-1]
+    step = max(math.ceil(len(books.equity) / EQUITY_POINTS), 1)
+    shown = [mark for _, mark in books.equity[::-step][::-1]]
+    last = shown[-1]
     return {
         "value": last.equity,
-        "start": start if start is not None else marks[0].equity,
+        "start": start if start is not None else books.equity[0][1].equity,
         "realised": last.realised,
         "unrealised": last.unrealised,
         "fees": last.fees,
@@ -373,7 +386,7 @@ def _rates(books: Books) -> dict[str, float | None]:
 
 def _latency(books: Books) -> Mapping[str, Any]:
     legs: dict[str, list[float]] = {"submit_to_ack_ms": [], "decision_to_wire_us": [], "fill_to_notified_ms": []}
-    for item in books.latencies.values():
+    for item in islice(reversed(books.latencies.values()), _LATENCIES_SHOWN):
         if item.wire_ns is not None:
             legs["decision_to_wire_us"].append((item.wire_ns - item.decision_ns) / 1e3)
             if item.ack_ns is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ IDLE_EXIT_VARIABLE = "AUTOTRADER_LAB_IDLE_EXIT_S"
 IDLE_EXIT_S = 900.0
 _TURN_S = 0.05
 _CLOCK_JUMP_NS = int(1.5 * NS)
+_TIDY_EVERY_S = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -42,8 +44,12 @@ class Watch:
         """Go round until cancelled, or return when the host is not needed any more."""
         clock = self._session.clock
         wall_ns, steady_ns = clock.now_ns(), clock.monotonic_ns()
+        tidied_ns = steady_ns
         while not self._not_needed():
             await asyncio.sleep(_TURN_S)
+            if steady_ns - tidied_ns > _TIDY_EVERY_S * NS:
+                tidied_ns = steady_ns
+                _keep_collections_short()
             now_ns, now_steady_ns = clock.now_ns(), clock.monotonic_ns()
             jump_ns = (now_ns - wall_ns) - (now_steady_ns - steady_ns)
             wall_ns, steady_ns = now_ns, now_steady_ns
@@ -74,3 +80,13 @@ class Watch:
             return False
         _log.info("nobody needs this host", idle_s=self.idle_exit_s)
         return True
+
+
+def _keep_collections_short() -> None:
+    """Take what has lived for a while out of the garbage collector's rounds.
+
+    Books only grow, and a full collection of a long day's books stops the whole host for half a second. What is young
+    is collected first; then all that is left counts as permanent.
+    """
+    gc.collect(1)
+    gc.freeze()
