@@ -180,5 +180,6 @@ class Care(StageMachine):
             case "discard":
                 settled = await settlement.discard(order, why or "discarded by a person")
         row = order_row(settled)
-        self.alert("info", "SETTLED", f"{action} {order}: {row['status']} {row['reason']}".rstrip())
+        if action != "query":
+            self.alert("info", "SETTLED", f"{action} {order}: {row['status']} {row['reason']}".rstrip())
         return row
