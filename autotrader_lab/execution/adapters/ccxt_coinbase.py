@@ -1,8 +1,9 @@
-"""Coinbase Advanced Trade's words and ours: plain functions from its payloads to our values and back.
+"""Coinbase Advanced Trade's words and ours: plain functions from its payloads to our values.
 
-No I/O and no state, so that recorded messages can test every line. The venue's own way: what kind of order it is says
-a field name (``limit_limit_gtc``), and the private stream tells how much of an order is executed but not by which
-trades, so an order of the stream is a *snapshot* here and its executions have to be asked for.
+The way there is :mod:`.ccxt_coinbase_send`. No I/O and no state, so that recorded messages can test every line. The
+venue's own way: what kind of order it is says a field name (``limit_limit_gtc``), and the private stream tells how much
+of an order is executed but not by which trades, so an order of the stream is a *snapshot* here and its executions have
+to be asked for.
 """
 
 from __future__ import annotations
@@ -15,26 +16,24 @@ from typing import Any
 
 import msgspec
 
-from autotrader_lab.execution.adapters.ccxt_binance import text
 from autotrader_lab.execution.adapters.ccxt_errors import Meaning
 from autotrader_lab.model.clock import from_ns, to_ns
-from autotrader_lab.model.errors import DataError, InstrumentError, OrderError
-from autotrader_lab.model.instruments import Instrument, exact
-from autotrader_lab.model.orders import Fill, Order, OrderSide, OrderStatus, OrderType, check_order
+from autotrader_lab.model.errors import DataError
+from autotrader_lab.model.instruments import Instrument
+from autotrader_lab.model.orders import Fill, Order, OrderSide, OrderStatus, OrderType
 
 __all__ = [
     "CODES",
     "Rules",
-    "check",
     "decode_balances",
     "decode_fill",
     "decode_instrument",
     "decode_order",
     "decode_stream_order",
-    "encode_order",
     "failure_of",
     "placed_id",
     "rows",
+    "time_ns",
     "time_text",
 ]
 
@@ -76,7 +75,6 @@ _OUR_TYPES = {
 _AT_ONCE = frozenset({OrderType.MARKET, OrderType.IOC, OrderType.FOK})
 _STREAM_TYPES = {"market": OrderType.MARKET, "stop_limit": OrderType.STOP_LIMIT}
 _IN_FORCE = {"IMMEDIATE_OR_CANCEL": "IOC", "FILL_OR_KILL": "FOK"}
-_CLIENT_ID = re.compile(r"[!-~]{1,128}")
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -102,8 +100,14 @@ def _number(payload: Payload, *names: str) -> Decimal:
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)")
 
 
-def _ns(value: Any) -> int:
-    """A time of the venue, which writes up to nanoseconds."""
+def time_ns(value: Any) -> int:
+    """A time of the venue, which writes up to nanoseconds.
+
+    Raises
+    ------
+    DataError
+        If it is none.
+    """
     found = _TIME.fullmatch(str(value))
     if found is None:
         raise DataError(f"{VENUE}: {str(value)[:40]!r} is no time")
@@ -168,99 +172,6 @@ def decode_instrument(raw: Payload, symbol: str) -> tuple[Instrument, Rules]:
     return instrument, Rules(", ".join(blocked), bool(raw.get("limit_only")), bool(raw.get("post_only")))
 
 
-# --- what we send -----------------------------------------------------------------------------------------------
-
-
-def check(order: Order, instrument: Instrument, rules: Rules) -> None:
-    """Refuse, before any I/O, what Coinbase would refuse for its form.
-
-    Raises
-    ------
-    OrderError
-        A type, time in force or client id the venue does not take.
-    InstrumentError
-        A product that does not trade now; a price or quantity off the grid or outside the limits.
-    """
-    check_order(order)
-    name = f"{VENUE} {instrument.symbol}"
-    if rules.blocked:
-        raise InstrumentError(f"{name}: is listed but not trading ({rules.blocked})")
-    if not _CLIENT_ID.fullmatch(order.client_order_id):
-        raise OrderError(
-            f"{name}: client_order_id {order.client_order_id!r} must be 1 to 128 visible ASCII characters without blank"
-        )
-    time_in_force = order.effective_time_in_force
-    if order.order_type is OrderType.STOP:
-        raise OrderError(f"{name}: there are no stop market orders here; use a STOP_LIMIT with a limit beyond the stop")
-    if time_in_force == "DAY":
-        raise OrderError(f"{name}: time_in_force 'DAY' does not exist here, the market never closes; use GTC")
-    if order.order_type is OrderType.STOP_LIMIT and time_in_force != "GTC":
-        raise OrderError(f"{name}: a stop_limit order waits until it is cancelled; use GTC")
-    if order.post_only and (order.order_type is not OrderType.LIMIT or time_in_force != "GTC"):
-        raise OrderError(f"{name}: post_only goes with a GTC limit order, not with {order.order_type.value}")
-    if rules.limit_only and order.order_type is OrderType.MARKET:
-        raise InstrumentError(f"{name}: takes limit orders only at present")
-    if rules.post_only and not order.post_only:
-        raise InstrumentError(f"{name}: takes post-only orders only at present")
-    _check_figures(order, instrument, name)
-
-
-def _check_figures(order: Order, instrument: Instrument, name: str) -> None:
-    quantity = exact(order.quantity, f"{name} quantity")
-    if quantity % instrument.lot_size:
-        low = instrument.round_quantity(quantity)
-        raise InstrumentError(
-            f"{name}: quantity {order.quantity} is off the grid of {instrument.lot_size}; nearest are {low} and "
-            f"{low + instrument.lot_size} (instrument.round_quantity({order.quantity}) cuts it)"
-        )
-    if quantity < instrument.min_quantity:
-        raise InstrumentError(f"{name}: quantity {quantity} is below the least of {instrument.min_quantity}")
-    if instrument.max_quantity and quantity > instrument.max_quantity:
-        raise InstrumentError(
-            f"{name}: quantity {quantity} is over the most of {text(instrument.max_quantity)}; split the order"
-        )
-    if order.order_type is OrderType.STOP_LIMIT:
-        instrument.check_price(order.stop_price or 0, "stop_price")
-    if order.limit_price is None:
-        return
-    notional = instrument.notional(quantity, instrument.check_price(order.limit_price))
-    if notional < instrument.min_notional:
-        raise InstrumentError(
-            f"{name}: {order.quantity} at {order.limit_price} is worth {text(notional)} {instrument.quote}, below the "
-            f"least of {text(instrument.min_notional)}"
-        )
-    if instrument.max_notional and notional > instrument.max_notional:
-        raise InstrumentError(
-            f"{name}: {order.quantity} at {order.limit_price} is worth {text(notional)} {instrument.quote}, over the "
-            f"most of {text(instrument.max_notional)}"
-        )
-
-
-def encode_order(order: Order, instrument: Instrument) -> dict[str, Any]:
-    """The body of a new order that :func:`check` let pass. Sizes count the base currency, of market buys too."""
-    size = text(exact(order.quantity))
-    limit = "" if order.limit_price is None else text(exact(order.limit_price))
-    in_force = order.effective_time_in_force
-    if order.order_type is OrderType.MARKET:
-        how: dict[str, Any] = {"market_market_ioc": {"base_size": size}}
-    elif order.order_type is OrderType.STOP_LIMIT:
-        direction = "STOP_DIRECTION_STOP_UP" if order.side is OrderSide.BUY else "STOP_DIRECTION_STOP_DOWN"
-        stop = {"stop_price": text(exact(order.stop_price or 0)), "stop_direction": direction}
-        how = {"stop_limit_stop_limit_gtc": {"base_size": size, "limit_price": limit, **stop}}
-    elif in_force == "IOC":
-        how = {"sor_limit_ioc": {"base_size": size, "limit_price": limit}}
-    elif in_force == "FOK":
-        how = {"limit_limit_fok": {"base_size": size, "limit_price": limit}}
-    else:
-        how = {"limit_limit_gtc": {"base_size": size, "limit_price": limit, "post_only": order.post_only}}
-    return {
-        "client_order_id": order.client_order_id,
-        "product_id": instrument.venue_symbol,
-        "side": order.side.name,
-        "order_configuration": how,
-    }
-
-
 # --- what we are told -------------------------------------------------------------------------------------------
 
 
@@ -321,7 +232,7 @@ def decode_order(raw: Any, symbol: str, now_ns: int = 0) -> Order:
     how = {**how, **({"base_size": edits[-1].get("size"), "limit_price": edits[-1].get("price")} if edits else {})}
     filled = _number(raw, "filled_size")
     times = [raw.get("created_time"), raw.get("last_fill_time"), *(e.get("replace_accept_timestamp") for e in edits)]
-    known_ns = [_ns(value) for value in times if value]
+    known_ns = [time_ns(value) for value in times if value]
     price, stop = _number(how, "limit_price"), _number(how, "stop_price")
     return _order(
         raw,
@@ -333,7 +244,7 @@ def decode_order(raw: Any, symbol: str, now_ns: int = 0) -> Order:
         price=price,
         stop=stop,
         side=str(raw["side"]),
-        created_ns=_ns(raw["created_time"]),
+        created_ns=time_ns(raw["created_time"]),
         updated_ns=max(known_ns) if raw["status"] in _OPEN or raw["status"] == "FILLED" else max(*known_ns, now_ns),
         kind=kind,
         reason=str(raw.get("reject_message") or raw.get("cancel_message") or _reject_reason(raw)),
@@ -367,7 +278,7 @@ def decode_stream_order(raw: Payload, symbol: str, timestamp_ns: int) -> Order:
         price=_number(raw, "limit_price"),
         stop=_number(raw, "stop_price"),
         side=str(raw["order_side"]),
-        created_ns=_ns(created) if created else timestamp_ns,
+        created_ns=time_ns(created) if created else timestamp_ns,
         updated_ns=timestamp_ns,
         kind=named,
         reason=str(raw.get("cancel_reason") or _reject_reason(raw)),
@@ -452,7 +363,7 @@ def decode_fill(raw: Payload, symbol: str, quote: str) -> Fill:
         quantity=float(quantity),
         price=float(price),
         commission=float(_number(raw, "commission")),
-        timestamp=from_ns(_ns(raw["trade_time"])),
+        timestamp=from_ns(time_ns(raw["trade_time"])),
         execution_id=str(raw["trade_id"]),
         fee_currency=quote,
         liquidity=str(raw.get("liquidity_indicator", "")).lower().replace("unknown_liquidity_indicator", ""),

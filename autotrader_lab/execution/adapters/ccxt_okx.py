@@ -1,4 +1,4 @@
-"""OKX spot's words and ours: plain functions from its payloads to our values and from our orders to its parameters.
+"""OKX spot's words and ours: plain functions from its payloads to our values. The way there is :mod:`.ccxt_okx_send`.
 
 No I/O and no state, so that recorded messages can test every line. Two things are the venue's own: fees are negative
 when charged, and stops are *algo orders*, a list apart with ids of their own, whose execution is an ordinary order.
@@ -12,19 +12,17 @@ from typing import Any
 
 import msgspec
 
-from autotrader_lab.execution.adapters.ccxt_binance import text
 from autotrader_lab.execution.adapters.ccxt_errors import Meaning
-from autotrader_lab.execution.adapters.ccxt_names import decode_name, encode_name
+from autotrader_lab.execution.adapters.ccxt_names import decode_name
 from autotrader_lab.execution.adapters.ccxt_updates import Update, UpdateKind
 from autotrader_lab.model.clock import from_ns
-from autotrader_lab.model.errors import DataError, InstrumentError, OrderError
-from autotrader_lab.model.instruments import Instrument, exact
-from autotrader_lab.model.orders import Fill, Order, OrderSide, OrderStatus, OrderType, check_order
+from autotrader_lab.model.errors import DataError
+from autotrader_lab.model.instruments import Instrument
+from autotrader_lab.model.orders import Fill, Order, OrderSide, OrderStatus, OrderType
 
 __all__ = [
     "CODES",
     "Rules",
-    "check",
     "decode_algo",
     "decode_algo_push",
     "decode_balances",
@@ -32,10 +30,7 @@ __all__ = [
     "decode_instrument",
     "decode_order",
     "decode_push",
-    "encode_algo",
-    "encode_order",
     "first_row",
-    "is_algo",
     "rows",
 ]
 
@@ -81,7 +76,6 @@ CODES: dict[str, Meaning] = {
 }
 """Where OKX's code is plainer than the class ccxt makes of it, and what families of codes mean that ccxt lumps."""
 
-_TYPES = {OrderType.MARKET: "market", OrderType.LIMIT: "limit", OrderType.IOC: "ioc", OrderType.FOK: "fok"}
 _OUR_TYPES = {
     "market": OrderType.MARKET,
     "optimal_limit_ioc": OrderType.MARKET,
@@ -209,114 +203,6 @@ def decode_instrument(raw: Payload, symbol: str) -> tuple[Instrument, Rules]:
         can_short=False,
     )
     return instrument, Rules(str(raw.get("state", "")), int(code) if code not in (None, "") else None)
-
-
-# --- what we send -----------------------------------------------------------------------------------------------
-
-
-def check(order: Order, instrument: Instrument, rules: Rules) -> None:
-    """Refuse, before any I/O, what OKX would refuse for its form.
-
-    Raises
-    ------
-    OrderError
-        A type, time in force or client id the venue does not take.
-    InstrumentError
-        A symbol that does not trade now; a price or quantity off the grid or outside the limits.
-    """
-    check_order(order)
-    name = f"{VENUE} {instrument.symbol}"
-    if rules.state != "live":
-        raise InstrumentError(f"{name}: is listed but not trading (state {rules.state})")
-    encode_name(order.client_order_id)
-    time_in_force = order.effective_time_in_force
-    if time_in_force == "DAY":
-        raise OrderError(f"{name}: time_in_force 'DAY' does not exist here, the market never closes; use GTC")
-    if is_algo(order) and time_in_force != "GTC":
-        raise OrderError(f"{name}: a {order.order_type.value} order waits until it is cancelled; use GTC")
-    if order.post_only and (order.order_type is not OrderType.LIMIT or time_in_force != "GTC"):
-        raise OrderError(f"{name}: post_only goes with a GTC limit order, not with {order.order_type.value}")
-    quantity = exact(order.quantity, f"{name} quantity")
-    if quantity % instrument.lot_size:
-        low = instrument.round_quantity(quantity)
-        raise InstrumentError(
-            f"{name}: quantity {order.quantity} is off the grid of {instrument.lot_size}; nearest are {low} and "
-            f"{low + instrument.lot_size} (instrument.round_quantity({order.quantity}) cuts it)"
-        )
-    if quantity < instrument.min_quantity:
-        raise InstrumentError(f"{name}: quantity {quantity} is below the least of {instrument.min_quantity}")
-    if instrument.max_quantity and quantity > instrument.max_quantity:
-        raise InstrumentError(
-            f"{name}: quantity {quantity} is over the most of {text(instrument.max_quantity)}; split the order"
-        )
-    if order.limit_price is not None:
-        instrument.check_price(order.limit_price)
-    if is_algo(order):
-        instrument.check_price(order.stop_price or 0, "stop_price")
-
-
-def is_algo(order: Order) -> bool:
-    """Whether the order stands in the venue's list of algo orders until its stop is reached."""
-    return order.order_type in (OrderType.STOP, OrderType.STOP_LIMIT)
-
-
-def _venue_type(order: Order) -> str:
-    if order.post_only:
-        return "post_only"
-    in_force = order.effective_time_in_force
-    if order.order_type is OrderType.LIMIT and in_force in ("IOC", "FOK"):
-        return in_force.lower()
-    return _TYPES[order.order_type]
-
-
-def encode_order(order: Order, instrument: Instrument, trade_mode: str = "cash") -> dict[str, str]:
-    """Parameters of a new order that :func:`check` let pass.
-
-    Parameters
-    ----------
-    trade_mode : str
-        ``cash``, or ``cross`` where the account is in a margin mode.
-    """
-    kind = _venue_type(order)
-    params = {
-        "instId": instrument.venue_symbol,
-        "tdMode": trade_mode,
-        "side": order.side.value,
-        "ordType": kind,
-        "sz": text(exact(order.quantity)),
-        "clOrdId": encode_name(order.client_order_id),
-    }
-    if kind == "market":
-        # Left out, the size of a market buy counts the quote currency.
-        params["tgtCcy"] = "base_ccy"
-    if order.limit_price is not None:
-        params["px"] = text(exact(order.limit_price))
-    return params
-
-
-def encode_algo(order: Order, instrument: Instrument, trade_mode: str = "cash") -> dict[str, str]:
-    """Parameters of a new stop that :func:`check` let pass.
-
-    Sent as a stop-loss, not as a plain trigger: a stop on the wrong side of the market is refused then, where a
-    trigger would wait and execute as its opposite.
-    """
-    limit = order.limit_price
-    params = {
-        "instId": instrument.venue_symbol,
-        "tdMode": trade_mode,
-        "side": order.side.value,
-        "ordType": "conditional",
-        "sz": text(exact(order.quantity)),
-        "slTriggerPx": text(exact(order.stop_price or 0)),
-        "slTriggerPxType": "last",
-        "slOrdPx": "-1" if limit is None else text(exact(limit)),
-        "algoClOrdId": encode_name(order.client_order_id),
-        # Left out, ccxt makes one up and adds a label of its own.
-        "clOrdId": encode_name(order.client_order_id),
-    }
-    if limit is None:
-        params["tgtCcy"] = "base_ccy"
-    return params
 
 
 # --- what we are told -------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from autotrader_lab.model.errors import VenueUnavailable
+
 __all__ = ["OkxLines"]
 
 log = logging.getLogger(__name__)
@@ -21,6 +23,8 @@ log = logging.getLogger(__name__)
 _LOST = "autotrader:user-data"
 _CHANNELS = ("orders", "orders-algo")
 _EXPIRING = frozenset({"order", "amend-order"})
+_NEVER_LEFT = ("Cannot write to closing transport", "Connection closed before send")
+"""What aiohttp and ccxt say before anything of a frame is written."""
 _SERVICE_UPGRADE = "64008"
 
 
@@ -71,7 +75,13 @@ class OkxLines:
         return all(not client.closed() and client.error is None for client in self._clients.values())
 
     async def call(self, operation: str, params: Mapping[str, Any]) -> Any:
-        """Enter, change or cancel one order over the line of orders; raises ccxt's error for a refusal."""
+        """Enter, change or cancel one order over the line of orders; raises ccxt's error for a refusal.
+
+        Raises
+        ------
+        VenueUnavailable
+            If the socket is closing, so that it certainly never left.
+        """
         request_id = str(self._exchange.request_id())
         request = {"id": request_id, "op": operation, "args": [params]}
         if operation in _EXPIRING:
@@ -125,7 +135,7 @@ class OkxLines:
                     await asyncio.wait({dialled, answer}, return_when=asyncio.FIRST_COMPLETED)
                 if answer.done():
                     return answer.result()
-                await client.send(request)
+                await _send(client, request)
                 return await answer
         finally:
             del self._waiting[key]
@@ -159,6 +169,15 @@ class OkxLines:
         error = None if lost.cancelled() else lost.exception()
         if not self.ended.done():
             self.ended.set_exception(error or ConnectionError("the stream ended"))
+
+
+async def _send(client: Any, request: Mapping[str, Any]) -> None:
+    try:
+        await client.send(request)
+    except ConnectionError as error:
+        if not any(words in str(error) for words in _NEVER_LEFT):
+            raise
+        raise VenueUnavailable(f"okx: {request['op']} never left, the socket is closing") from error
 
 
 def _look(ended: asyncio.Future[Any]) -> None:

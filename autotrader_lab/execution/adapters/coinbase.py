@@ -18,8 +18,10 @@ from typing import Any
 from pydantic import SecretStr
 
 from autotrader_lab.execution.adapters import ccxt_coinbase as codec
+from autotrader_lab.execution.adapters import ccxt_coinbase_send as send
 from autotrader_lab.execution.adapters.base import Capabilities
 from autotrader_lab.execution.adapters.ccxt_binance import text
+from autotrader_lab.execution.adapters.ccxt_coinbase_line import CoinbaseLine, private_key
 from autotrader_lab.execution.adapters.ccxt_names import PlainInstruments
 from autotrader_lab.execution.adapters.ccxt_pace import Pace
 from autotrader_lab.execution.adapters.ccxt_updates import Update
@@ -44,13 +46,8 @@ __all__ = ["CoinbaseAdapter"]
 
 log = logging.getLogger(__name__)
 
-_LOST = "autotrader:user-data"
-_REAL_USER_STREAM = "wss://advanced-trade-ws-user.coinbase.com"
 _PAGE = 250
 _BATCH = 100
-_SILENCE_NS = 15_000_000_000
-"""Heartbeats come every second; a line that brought none for so long is dead."""
-_ED25519 = re.compile(r"[A-Za-z0-9+/]{86}==")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _GONE = frozenset({"UNKNOWN_CANCEL_ORDER", "ORDER_IS_FULLY_FILLED", "INVALID_CANCEL_REQUEST", "ORDER_NOT_FOUND"})
 _UNDER_WAY = frozenset({"DUPLICATE_CANCEL_REQUEST", "ORDER_IS_BEING_REPLACED"})
@@ -131,7 +128,7 @@ class CoinbaseAdapter(CcxtAdapter):
             timeout_s=timeout_s,
             clock_sync_s=clock_sync_s,
         )
-        self._secret, self._is_pem = _private_key(self._secret)
+        self._secret, self._is_pem = private_key(self._secret)
         if not 1 <= order_window_s <= 120:
             raise ConfigError(f"{self.venue}: order_window_s {order_window_s} must be 1 to 120, seconds")
         self.order_window_s = order_window_s
@@ -140,8 +137,7 @@ class CoinbaseAdapter(CcxtAdapter):
         if paced:
             self._pace = Pace(self._clock, 30, 1.0, shared=True)
         self._rules: dict[str, codec.Rules] = {}
-        self._subscribed: asyncio.Future[Any] | None = None
-        self._heard_ns = 0
+        self._line: CoinbaseLine | None = None
         self._hints: dict[str, Order] = {}
 
     @property
@@ -171,7 +167,7 @@ class CoinbaseAdapter(CcxtAdapter):
             api_key=self._key.get_secret_value(),
             api_secret=self._secret.get_secret_value(),
             budget=self._budget,
-            tap=self._tap,
+            tap=lambda message: self._line is not None and self._line.tap(message),
         )
         exchange.options["orderWindowMs"] = round(self.order_window_s * 1000)
         return exchange
@@ -209,55 +205,13 @@ class CoinbaseAdapter(CcxtAdapter):
         ask = self._exchange.v3PrivateGetBrokerageAccounts
         return codec.decode_balances(await self._pages(ask, {"limit": _PAGE}, "accounts"))
 
-    async def _subscribe(self) -> _UserStream:
-        exchange = self._exchange
-        url = exchange.urls["api"].get("ws_user", _REAL_USER_STREAM)
-        stale = exchange.clients.pop(url, None)
-        if stale is not None:
-            # Before close, which cancels what still waits on it, and a cancelled wait looks like our own end.
-            stale.reject(ConnectionError("the connection is made anew"))
-            await stale.close()
-        # ccxt would wait up to 30 s after failed dials; how long to wait is the stream keeper's to say.
-        exchange.ws_dial_backoff = {}
-        exchange.open()
-        client = exchange.client(url)
-        stream = _UserStream(client, lambda: self._clock.monotonic_ns() - self._heard_ns < _SILENCE_NS)
-        self._heard_ns = self._clock.monotonic_ns()
+    async def _subscribe(self) -> CoinbaseLine:
         # Whatever was still to be asked for is part of the gap that is closed next.
         self._hints.clear()
-        self._subscribed = confirmed = client.future("autotrader:subscribed")
-        async with asyncio.timeout(self._timeout_s):
-            await asyncio.wait({client.connect(exchange.session), confirmed}, return_when=asyncio.FIRST_COMPLETED)
-            if not confirmed.done():
-                for channel in ("heartbeats", "user"):
-                    token = exchange.create_auth_token(exchange.seconds(), None, None, not self._is_pem)
-                    await client.send({"type": "subscribe", "channel": channel, "product_ids": [], "jwt": token})
-            await confirmed
-        if client.closed():
-            raise ConnectionError("the user stream ended as it began")
-        return stream
-
-    def _tap(self, message: Any) -> bool:
-        """Every WebSocket message, before ccxt, which need not see any of them."""
-        if not isinstance(message, dict):
-            return False
-        self._heard_ns = self._clock.monotonic_ns()
-        waiting = self._subscribed
-        if message.get("type") == "error":
-            words = str(message.get("message"))
-            log.warning("%s: the user stream reports %s", self.venue, words)
-            if waiting is not None and not waiting.done():
-                from ccxt.base.errors import AuthenticationError, ExchangeError
-
-                kind = AuthenticationError if "auth" in words.lower() else ExchangeError
-                waiting.reject(kind(f"{self.venue} {words}"))  # type: ignore[attr-defined]
-        elif message.get("channel") == "subscriptions":
-            topics = [event.get("subscriptions") or {} for event in message.get("events") or ()]
-            if waiting is not None and any("user" in topic for topic in topics):
-                waiting.resolve(True)  # type: ignore[attr-defined]
-        elif message.get("channel") == "user":
-            self._stream.push(message)
-        return True
+        push = self._stream.push
+        self._line = CoinbaseLine(self._exchange, self._clock, self._timeout_s, self._is_pem, push)
+        await self._line.open()
+        return self._line
 
     # --- what the stream tells --------------------------------------------------------------------------------
 
@@ -285,7 +239,7 @@ class CoinbaseAdapter(CcxtAdapter):
                 self._stream.ask_settle()
 
     def _snapshots(self, message: Mapping[str, Any]) -> list[Order]:
-        at_ns = codec._ns(message["timestamp"])
+        at_ns = codec.time_ns(message["timestamp"])
         found = []
         for event in codec.rows(message, "events"):
             for row in event.get("orders") or ():
@@ -324,7 +278,7 @@ class CoinbaseAdapter(CcxtAdapter):
     # --- orders -----------------------------------------------------------------------------------------------
 
     def _check(self, order: Order, instrument: Instrument) -> None:
-        codec.check(order, instrument, self._rules[instrument.symbol])
+        send.check(order, instrument, self._rules[instrument.symbol])
 
     def _check_amend(self, view: Order, quantity: float | None, price: float | None) -> tuple[Decimal, Decimal | None]:
         if view.order_type is not OrderType.LIMIT or view.effective_time_in_force != "GTC":
@@ -337,7 +291,7 @@ class CoinbaseAdapter(CcxtAdapter):
     async def _place(self, order: Order, instrument: Instrument) -> tuple[Order, list[Fill]]:
         # The answer has no time; the order is at least as young as this.
         sent = from_ns(self._not_later_ns())
-        raw = await self._exchange.v3PrivatePostBrokerageOrders(codec.encode_order(order, instrument))
+        raw = await self._exchange.v3PrivatePostBrokerageOrders(send.encode_order(order, instrument))
         return replace(order, order_id=codec.placed_id(raw), status=OrderStatus.SUBMITTED, updated_at=sent), []
 
     async def _cancel(self, symbol: str, order_id: str, client_order_id: str) -> Order:
@@ -463,54 +417,6 @@ class CoinbaseAdapter(CcxtAdapter):
 
     def _is_venue_id(self, text: str) -> bool:
         return _UUID.fullmatch(text) is not None
-
-
-def _private_key(given: SecretStr) -> tuple[SecretStr, bool]:
-    """The key as the client library takes it, and whether it is PEM (ES256) or the venue's Ed25519 text.
-
-    Raises
-    ------
-    ConfigError
-        If it is neither.
-    """
-    # In an environment variable or a JSON file the line ends of a PEM are often written out.
-    key = given.get_secret_value().strip().replace("\\n", "\n")
-    if _ED25519.fullmatch(key):
-        return SecretStr(key), False
-    try:
-        # Comes with ccxt, which is an extra.
-        from cryptography.exceptions import UnsupportedAlgorithm
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-    except ImportError as error:
-        raise ConfigError(f"{codec.VENUE} needs ccxt: pip install 'autotrader-lab[crypto]'") from error
-    try:
-        load_pem_private_key(key.encode(), None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ConfigError(
-            f"{codec.VENUE}: api_secret is no private key ({type(error).__name__}); give the whole text from "
-            "-----BEGIN EC PRIVATE KEY----- to -----END EC PRIVATE KEY-----, its line ends as they are or as \\n"
-        ) from None
-    return SecretStr(key + "\n"), True
-
-
-class _UserStream:
-    """The subscription on its ccxt client."""
-
-    def __init__(self, client: Any, is_heard: Callable[[], bool]) -> None:
-        self._client = client
-        self._is_heard = is_heard
-        self.ended: asyncio.Future[Any] = client.future(_LOST)
-        self.ended.add_done_callback(_look)
-
-    def is_alive(self) -> bool:
-        """Whether the socket is open, something came lately, and nothing has gone wrong on it."""
-        return not self._client.closed() and self._client.error is None and self._is_heard()
-
-
-def _look(ended: asyncio.Future[Any]) -> None:
-    """Take note of how it ended, so that asyncio does not complain where nobody waited any more."""
-    if not ended.cancelled():
-        ended.exception()
 
 
 def _is_changed(view: Order, snapshot: Order) -> bool:

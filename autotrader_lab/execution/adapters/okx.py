@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from autotrader_lab.execution.adapters import ccxt_okx as codec
+from autotrader_lab.execution.adapters import ccxt_okx_send as send
 from autotrader_lab.execution.adapters.base import Capabilities
 from autotrader_lab.execution.adapters.ccxt_account import secret
 from autotrader_lab.execution.adapters.ccxt_binance import text
@@ -29,7 +30,14 @@ from autotrader_lab.execution.adapters.ccxt_venue import CcxtAdapter
 from autotrader_lab.execution.adapters.ccxt_wire import Addresses, make_exchange
 from autotrader_lab.execution.market_data.ccxt_feed import CcxtFeed
 from autotrader_lab.model.clock import Clock, from_ns, to_ns
-from autotrader_lab.model.errors import AuthenticationFailed, ConfigError, DataError, OrderError, OutcomeUnknown
+from autotrader_lab.model.errors import (
+    AuthenticationFailed,
+    ConfigError,
+    DataError,
+    OrderError,
+    OutcomeUnknown,
+    VenueUnavailable,
+)
 from autotrader_lab.model.instruments import Instrument, Instruments, exact
 from autotrader_lab.model.orders import Fill, Order, OrderStatus, OrderType
 
@@ -238,7 +246,7 @@ class OKXAdapter(CcxtAdapter):
     # --- orders -----------------------------------------------------------------------------------------------
 
     def _check(self, order: Order, instrument: Instrument) -> None:
-        codec.check(order, instrument, self._rules[instrument.symbol])
+        send.check(order, instrument, self._rules[instrument.symbol])
 
     def _check_amend(self, view: Order, quantity: float | None, price: float | None) -> tuple[Decimal, Decimal | None]:
         if view.order_id in self._algos:
@@ -251,13 +259,13 @@ class OKXAdapter(CcxtAdapter):
     async def _place(self, order: Order, instrument: Instrument) -> tuple[Order, list[Fill]]:
         # The answer's own time is that of its end, when the order may have been executed already.
         at_ns = self._not_later_ns()
-        if codec.is_algo(order):
-            params = codec.encode_algo(order, instrument, self._trade_mode)
+        if send.is_algo(order):
+            params = send.encode_algo(order, instrument, self._trade_mode)
             row = await self._post("trade/order-algo", params)
             order_id = _given(row, "algoId")
             self._algos.add(order_id)
         else:
-            params = codec.encode_order(order, instrument, self._trade_mode)
+            params = send.encode_order(order, instrument, self._trade_mode)
             row = await self._trade("trade/order", "order", params, instrument.symbol)
             order_id = _given(row, "ordId")
         taken = replace(order, order_id=order_id, status=OrderStatus.SUBMITTED, updated_at=from_ns(at_ns))
@@ -271,7 +279,7 @@ class OKXAdapter(CcxtAdapter):
 
     async def _cancel(self, symbol: str, order_id: str, client_order_id: str) -> Order:
         view = self.orders.get(client_order_id)
-        waits = order_id in self._algos or (not order_id and view is not None and codec.is_algo(view))
+        waits = order_id in self._algos or (not order_id and view is not None and send.is_algo(view))
         if waits:
             try:
                 await self._post("trade/cancel-algos", [self._which_algo(symbol, order_id, client_order_id)])
@@ -334,7 +342,7 @@ class OKXAdapter(CcxtAdapter):
 
     async def _query(self, symbol: str, order_id: str, client_order_id: str) -> Order:
         view = self.orders.get(client_order_id)
-        is_stop = view is not None and codec.is_algo(view)
+        is_stop = view is not None and send.is_algo(view)
         if order_id in self._algos or (is_stop and not order_id):
             return await self._query_algo(symbol, order_id, client_order_id)
         try:
@@ -438,11 +446,16 @@ class OKXAdapter(CcxtAdapter):
         if not self.websocket_orders or lines is None or not self._stream.is_live or not lines.is_alive():
             return await self._post(path, params)
         code = self._rules[symbol].code
+        over_socket: dict[str, Any] = dict(params)
         if code is not None:
             # Over the WebSocket the venue replaces the name of a symbol by its number.
-            params = {**params, "instIdCode": code}  # type: ignore[dict-item]
-            del params["instId"]
-        return codec.first_row(await lines.call(operation, params))
+            over_socket["instIdCode"] = code
+            del over_socket["instId"]
+        try:
+            return codec.first_row(await lines.call(operation, over_socket))
+        except VenueUnavailable as error:
+            log.warning("%s: taking the other road: %s", self.venue, error)
+        return await self._post(path, params)
 
 
 def _given(row: dict[str, Any], name: str) -> str:

@@ -13,21 +13,21 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from autotrader_lab.execution.adapters.ccxt_coinbase import (
     CODES,
-    check,
     decode_balances,
     decode_fill,
     decode_instrument,
     decode_order,
     decode_stream_order,
-    encode_order,
     failure_of,
     placed_id,
     rows,
     time_text,
 )
+from autotrader_lab.execution.adapters.ccxt_coinbase_line import CoinbaseLine
+from autotrader_lab.execution.adapters.ccxt_coinbase_send import check, encode_order
 from autotrader_lab.execution.adapters.ccxt_errors import told, translate
 from autotrader_lab.execution.adapters.coinbase import CoinbaseAdapter
-from autotrader_lab.model.clock import to_ns
+from autotrader_lab.model.clock import SystemClock, to_ns
 from autotrader_lab.model.errors import (
     AuthenticationFailed,
     AutoTraderError,
@@ -124,21 +124,23 @@ def test_a_row_that_makes_no_sense_is_refused_with_a_reason(change: dict, words:
         decode_stream_order(streamed(**change), "BTC/USD", AT_NS)
 
 
-def test_every_recorded_message_is_decoded_or_refused_with_a_reason_and_none_breaks_the_adapter() -> None:
+async def test_every_recorded_message_is_decoded_or_refused_with_a_reason_and_none_breaks_the_adapter() -> None:
     names = sorted(path.stem for path in (SHARED / "payloads" / "coinbase").glob("*.json"))
     if not names:
         pytest.skip("recorded data is not here: ../shared/data/payloads/coinbase")
     adapter = CoinbaseAdapter("k", PEM)
     adapter.instruments = Instruments([Instrument("BTC/USD", venue_symbol="BTC-USD")], "coinbase")
+    heard: list[Any] = []
+    line = CoinbaseLine(None, SystemClock(), 1.0, True, heard.append)
     for name in names:
         message = recorded(name)
         for each in message if isinstance(message, list) else [message]:
-            assert adapter._tap(each) is isinstance(each, dict)
+            assert line.tap(each) is isinstance(each, dict)
             adapter._on_message(each)
             for action in ("submit", "query"):
                 error = ccxt_errors.ExchangeError(f"coinbase {json.dumps(each)}")
                 assert str(translate(error, action, "coinbase: x", CODES))  # type: ignore[arg-type]
-    assert adapter._stream._inbox.qsize() == 1, "one of them is a message of the private stream"
+    assert [message["channel"] for message in heard] == ["user"], "one of them is a message of the private stream"
 
 
 # --- answers -------------------------------------------------------------------------------------------------------

@@ -213,10 +213,10 @@ async def test_a_message_that_comes_twice_counts_once() -> None:
 
 async def test_a_line_that_brings_no_heartbeat_is_dead() -> None:
     async with crypto_desk("coinbase") as desk:
-        stream = await desk.adapter._subscribe()
-        assert stream.is_alive()
-        desk.adapter._heard_ns -= 16 * 10**9
-        assert not stream.is_alive()
+        line = desk.adapter._line
+        assert line.is_alive()
+        line.heard_ns -= 16 * 10**9
+        assert not line.is_alive()
 
 
 # --- the account ---------------------------------------------------------------------------------------------------

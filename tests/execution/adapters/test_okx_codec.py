@@ -13,7 +13,6 @@ from autotrader_lab.execution.adapters.ccxt_errors import told, translate
 from autotrader_lab.execution.adapters.ccxt_names import decode_name, encode_name
 from autotrader_lab.execution.adapters.ccxt_okx import (
     CODES,
-    check,
     decode_algo,
     decode_algo_push,
     decode_balances,
@@ -21,11 +20,10 @@ from autotrader_lab.execution.adapters.ccxt_okx import (
     decode_instrument,
     decode_order,
     decode_push,
-    encode_algo,
-    encode_order,
     first_row,
     rows,
 )
+from autotrader_lab.execution.adapters.ccxt_okx_send import check, encode_algo, encode_order
 from autotrader_lab.execution.adapters.ccxt_updates import UpdateKind, to_report
 from autotrader_lab.execution.adapters.okx import OKXAdapter
 from autotrader_lab.model.clock import to_ns

@@ -369,3 +369,19 @@ def test_a_window_that_cannot_be_is_refused(seconds: float) -> None:
         OKXAdapter("k", "s", "p", order_window_s=seconds)
     with pytest.raises(ConfigError, match="passphrase is empty"):
         OKXAdapter("k", "s", "")
+
+
+async def test_an_order_that_meets_a_closing_socket_goes_by_the_other_road() -> None:
+    async with crypto_desk("okx", websocket_orders=True) as desk:
+        exchange = desk.adapter._exchange
+        socket = exchange.clients[exchange.get_url("orders", "private")].connection
+
+        async def closing(text: str) -> None:
+            raise ConnectionResetError("Cannot write to closing transport")
+
+        socket.send_str = closing
+        desk.hooks.asked.clear()
+        order = await desk.adapter.submit_order(desk.order(price=desk.near(0.97)))
+        assert order.status is OrderStatus.SUBMITTED
+        assert "POST /api/v5/trade/order" in desk.hooks.asked
+        assert len(desk.face.api.desk.orders(desk.account)) == 1
