@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
 import stat
 import traceback
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pytest
 from autotrader_lab import Lab, Strategy
 from autotrader_lab.execution.adapters.binance import BinanceAdapter
 from autotrader_lab.execution.config import load_config
-from autotrader_lab.host.runs import RunFolder, list_sessions
+from autotrader_lab.host.runs import HostInfo, RunFolder, list_sessions
 from autotrader_lab.model.errors import AuthenticationFailed, AutoTraderError
 from autotrader_lab.model.orders import Order, OrderSide, OrderType
 from autotrader_lab.sandbox import SandboxProcess, start_sandbox
@@ -60,8 +62,17 @@ def assert_clean(text: str, secrets: list[str], where: str) -> None:
     assert not shown, f"{where} shows {shown}"
 
 
-def search_files(home: Path, secrets: list[str], host_token: str) -> None:
-    """Look into every file under `home`; only host.json may hold the host's own token."""
+def metrics_of(info: HostInfo) -> str:
+    """What a scraper reads."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{info.port}/v1/metrics", headers={"Authorization": f"Bearer {info.token}"}
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def search_files(home: Path, secrets: list[str], host_token: str, metrics_token: str = "not there") -> None:
+    """Look into every file under `home`; each of the host's own tokens may stand in its own file only."""
     files = [path for path in home.rglob("*") if path.is_file()]
     assert {"journal.sqlite", "session.json", "host.log"} <= {path.name for path in files}
     for path in files:
@@ -69,6 +80,8 @@ def search_files(home: Path, secrets: list[str], host_token: str) -> None:
         assert_clean(content, secrets, path.name)
         if path.name != "host.json":
             assert_clean(content, [host_token], path.name)
+        if path.name != "prometheus.token":
+            assert_clean(content, [metrics_token], path.name)
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, f"{path.name} is readable by others"
 
 
@@ -82,15 +95,23 @@ class Flip(Strategy):
 
 
 async def test_a_whole_session_writes_no_secret(box: SandboxProcess, home: Path) -> None:
-    secrets = secrets_of(box)
-    lab = Lab(Flip(), symbols=["BTC/USDT"], profile="rehearsal", sandbox=box, bar_interval_s=0.25)
+    secrets = [*secrets_of(box), "hook-0123456789"]
+    webhook = "http://127.0.0.1:9/hook-0123456789"
+    lab = Lab(
+        Flip(), symbols=["BTC/USDT"], profile="rehearsal", sandbox=box, bar_interval_s=0.25, alert_webhook=webhook
+    )
     await lab.start("paper")
     await lab.wait(gate="testnet", timeout_s=60)
     await lab.promote("testnet")
     await lab.wait(round_trips=1, timeout_s=60)
     status = await lab.status()
     challenge = await lab.arm()
-    host_token = RunFolder(lab.folder).host_if_alive().token  # type: ignore[union-attr]
+    await lab.kill()
+    folder = RunFolder(lab.folder)
+    info = folder.host_if_alive()
+    assert info is not None
+    host_token, metrics_token = info.token, folder.metrics_token_file.read_text()
+    figures = await asyncio.to_thread(metrics_of, info)
     for where, text in {
         "status": repr(status) + str(dict(status)),
         "lab": repr(lab),
@@ -98,8 +119,19 @@ async def test_a_whole_session_writes_no_secret(box: SandboxProcess, home: Path)
         "challenge": repr(challenge),
         "orders": lab.orders().to_string(),
         "alerts": lab.alerts().to_string(),
+        "attention": lab.attention().to_string(),
+        "limits": repr(await lab.limits_now()),
+        "metrics": figures,
     }.items():
-        assert_clean(text, [*secrets, host_token], where)
+        assert_clean(text, [*secrets, host_token, metrics_token], where)
+    search_files(home, secrets, host_token, metrics_token)
+    os.kill(info.pid, signal.SIGKILL)
+    while info.is_alive:
+        await asyncio.sleep(0.02)
+    found = await lab.survey()
+    assert_clean(found.to_string(), [*secrets, host_token], "survey")
+    await lab.recover()
+    await lab.rearm()
     await lab.stop(flatten=True)
     await lab.close()
     search_files(home, secrets, host_token)
