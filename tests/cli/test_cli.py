@@ -33,7 +33,7 @@ def test_help_comes_without_the_heavy_libraries() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["lab", "demo", "sandbox", "dashboard", "status", "kill"])
+@pytest.mark.parametrize("command", ["lab", "demo", "sandbox", "dashboard", "status", "kill", "settle", "recover"])
 def test_every_command_is_there(command: str) -> None:
     assert f" {command} " in run.invoke(app, ["--help"]).output
 

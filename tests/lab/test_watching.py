@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from autotrader_lab.host.runs import RunFolder
 from autotrader_lab.lab import Lab
 from autotrader_lab.model.errors import ConfigError
+from autotrader_lab.sandbox import start_sandbox
 
 from .strategies import Flip, Raises, Rester
 from .support import earn, host_of, kill_host
@@ -122,3 +123,16 @@ async def test_the_words_say_who_covers_whom(sandbox):
     assert (await again.status())["coverage"]["host"].startswith("NOT covered")
     await again.recover()
     await again.close()
+
+
+async def test_a_venue_with_a_switch_of_its_own_covers_the_hosts_death():
+    with start_sandbox(seed=7, venues=("okx",)) as okx:
+        lab = Lab(Rester(), sandbox=okx, profile="rehearsal", bar_interval_s=0.2)
+        earn(lab, "paper")
+        async with lab:
+            words = (await lab.start("testnet"))["coverage"]
+            assert words["host"] == words["machine"]
+            assert words["host"].startswith("covered by okx testnet itself: it cancels after 30 s")
+            await lab.wait(orders=1, timeout_s=20)
+            await lab.stop()
+            assert "DEAD_MAN_NOT_ARMED" not in list(lab.alerts()["code"])
