@@ -31,6 +31,7 @@ async def binance_harness(websocket_orders: bool = False) -> Harness:
             addresses=at,
             websocket_orders=websocket_orders,
             timeout_s=0.8,
+            order_window_s=1.0,
         )
 
     control = SandboxControl(box, "binance", BTC, make)

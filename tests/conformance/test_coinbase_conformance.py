@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from sandbox_control import _RULES as RULES
 from sandbox_control import SandboxControl
 
 from autotrader_lab.execution.adapters.coinbase import CoinbaseAdapter
@@ -13,8 +12,7 @@ from autotrader_lab.model.clock import SystemClock
 from autotrader_lab.model.instruments import Instrument
 from autotrader_lab.model.orders import OrderSide
 from autotrader_lab.sandbox import Sandbox
-from autotrader_lab.sandbox.fault_plan import read_rule
-from autotrader_lab.testing import AdapterConformance, Fault, Harness, Request
+from autotrader_lab.testing import AdapterConformance, Harness
 
 BTC = Instrument(
     "BTC/USDT", Decimal("0.01"), Decimal("0.00001"), "coinbase", "BTC-USDT", "BTC", "USDT", min_notional=Decimal(1)
@@ -31,14 +29,6 @@ BAD_EVENTS = (
     '{"channel": "us',
 )
 
-NAMES: dict[Request, str] = {
-    "submit": "POST /api/v3/brokerage/orders",
-    "amend": "POST /api/v3/brokerage/orders/edit",
-    "cancel": "POST /api/v3/brokerage/orders/batch_cancel",
-    "query": "GET /api/v3/brokerage/[ao]*",
-}
-"""What the venue calls the requests that faults strike."""
-
 
 class CoinbaseControl(SandboxControl):
     """The venue keeps a ticket of every order."""
@@ -46,13 +36,6 @@ class CoinbaseControl(SandboxControl):
     @property
     def _desk(self) -> Any:
         return self._box.sites[self._venue].venues[self._world_name].api.desk
-
-    async def provoke(self, fault: Fault, on: Request = "submit") -> None:
-        if fault not in RULES:
-            await super().provoke(fault, on)
-            return
-        where = {"venue": "coinbase", "world": "testnet", "request": NAMES[on]}
-        self._box.faults.once(read_rule({**RULES[fault], "where": where}))
 
     async def foreign_order(self, side: OrderSide, quantity: float, price: float) -> str:
         size = {"base_size": f"{quantity:.5f}", "limit_price": f"{price:.2f}"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from sandbox_control import _RULES as RULES
 from sandbox_control import SandboxControl
 
 from autotrader_lab.execution.adapters.ccxt_names import decode_name, encode_name
@@ -14,8 +13,7 @@ from autotrader_lab.model.clock import SystemClock
 from autotrader_lab.model.instruments import Instrument
 from autotrader_lab.model.orders import OrderSide
 from autotrader_lab.sandbox import Sandbox
-from autotrader_lab.sandbox.fault_plan import read_rule
-from autotrader_lab.testing import AdapterConformance, Fault, Harness, Request, conforms
+from autotrader_lab.testing import AdapterConformance, Harness, conforms
 from autotrader_lab.testing.bench import Bench
 
 BTC = Instrument("BTC/USDT", Decimal("0.01"), Decimal("0.00001"), "okx", "BTC-USDT", "BTC", "USDT")
@@ -32,32 +30,8 @@ BAD_EVENTS = (
 )
 
 
-REST: dict[Request, str] = {
-    "submit": "POST /api/v5/trade/order*",
-    "amend": "POST /api/v5/trade/amend-order",
-    "cancel": "POST /api/v5/trade/cancel*",
-    "query": "GET /api/v5/[at]*",
-}
-OVER_WEBSOCKET: dict[Request, str] = {"submit": "order", "amend": "amend-order", "cancel": "cancel-order"}
-"""What the venue calls the requests that faults strike, by the way orders are sent."""
-
-
 class OkxControl(SandboxControl):
     """The venue writes our ids in letters and digits, and keeps a ticket of every order."""
-
-    websocket_orders = False
-
-    async def provoke(self, fault: Fault, on: Request = "submit") -> None:
-        if fault not in RULES:
-            await super().provoke(fault, on)
-            return
-        names = REST | OVER_WEBSOCKET if self.websocket_orders else REST
-        rule = RULES[fault]
-        if fault is Fault.RATE_LIMIT and self.websocket_orders:
-            # Over a socket there are no headers and no status, only the venue's words.
-            rule = {"do": "error", "body": {"code": "50011", "msg": "Too Many Requests", "data": []}}
-        where = {"venue": "okx", "world": "testnet", "request": names[on]}
-        self._box.faults.once(read_rule({**rule, "where": where}))
 
     @property
     def _desk(self) -> Any:
@@ -102,7 +76,6 @@ async def okx_harness(websocket_orders: bool = False) -> Harness:
         )
 
     control = OkxControl(box, "okx", BTC, make, BAD_EVENTS)
-    control.websocket_orders = websocket_orders
     secrets = (at["api_secret"], at["passphrase"])
     return Harness(make(), control, BTC, SystemClock(), away=0.04, settle_s=0.05, secrets=secrets)
 

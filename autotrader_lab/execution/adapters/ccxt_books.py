@@ -160,6 +160,8 @@ class CcxtBooks(CcxtAccount):
             self._tell(Rejected(name, at_ns, snapshot.reason))
             return
         self._tell(Accepted(name, at_ns, snapshot.order_id))
+        # Before the executions: which of them is the last depends on how much is asked for.
+        self._tell_change(view, snapshot)
         for fill in fills:
             fill.client_order_id = name
             self._tell(Filled(name, to_ns(fill.timestamp), fill))
@@ -167,11 +169,12 @@ class CcxtBooks(CcxtAccount):
             self._tell(Cancelled(name, at_ns))
         elif snapshot.status is OrderStatus.EXPIRED:
             self._tell(Expired(name, at_ns))
-        elif snapshot.status is OrderStatus.FILLED or view.updated_at is None or to_ns(view.updated_at) <= at_ns:
-            self._tell_change(view, snapshot)
 
     def _tell_change(self, view: Order, snapshot: Order) -> None:
         """Report a change in place whose answer was lost, or that somebody else made."""
+        is_newer = view.updated_at is None or to_ns(view.updated_at) <= snapshot_ns(snapshot)
+        if snapshot.status is not OrderStatus.FILLED and not (snapshot.status in WORKING and is_newer):
+            return
         quantity = snapshot.quantity if exact(snapshot.quantity) != exact(view.quantity) else None
         price = snapshot.price if view.limit_price is not None and snapshot.price != view.price else None
         if (quantity is not None and view.order_type is not OrderType.MARKET) or price is not None:
@@ -249,6 +252,7 @@ class CcxtBooks(CcxtAccount):
                 snapshots.append((view, snapshot))
         for view, snapshot in snapshots:
             self._client_ids[view.symbol, snapshot.order_id] = view.client_order_id
+            self._tell_change(view, snapshot)
         for symbol in {view.symbol for view in self.orders.values()}:
             await self._fetch_fills(symbol)
         for view, snapshot in snapshots:
