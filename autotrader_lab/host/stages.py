@@ -125,14 +125,20 @@ class Settings:
         if self.sandbox is None:
             return False
         block = self.sandbox[self.broker]
-        worlds = [block, block.get("live", {})]
-        origins = [text for world in worlds for text in world.values() if isinstance(text, str) and "://" in text]
-        hosts = {urlsplit(origin).hostname for origin in origins}
+        hosts = {host for world in (block, block.get("live", {})) for host in _hosts(world)}
         return bool(hosts) and hosts <= {"127.0.0.1", "localhost", "::1"}
 
     def limits(self, strategy: Any) -> RiskLimits:
         """The session's risk limits, or the strategy's own."""
         return RiskLimits(**self.info.limits) if self.info.limits else RiskLimits.from_strategy(strategy)
+
+
+def _hosts(world: Mapping[str, Any]) -> list[str | None]:
+    """The hosts that a world of a sandbox's entry names: in origins, or as ``host:port`` under ``address``."""
+    origins = [text for text in world.values() if isinstance(text, str) and "://" in text]
+    if "address" in world:
+        origins.append(f"tcp://{world['address']}")
+    return [urlsplit(origin).hostname for origin in origins]
 
 
 class StageParts:
@@ -228,12 +234,14 @@ def _paper(
     else:
         sandboxed = settings.sandbox is not None
         market = make_feed(settings.broker, testnet=sandboxed, addresses=settings.sandbox, clock=clock)
-        if market is None:
-            raise ConfigError(f"{settings.broker} gives no market data to paper yet; start paper with data=frame")
-        feed = market
-        if sandboxed:
+        if sandboxed or market is None:
             # Paper keeps to the grid and limits it will meet at the next stage.
-            lists, listed = _venue(settings, "testnet", clock)[0], Instruments(venue="paper")
+            lists, listed = _for_paper(settings, clock), Instruments(venue="paper")
+            # Where market data need a login, they come over the same one, which the venue may allow once only.
+            market = market if market is not None else lists.feed()
+        if market is None:
+            raise ConfigError(f"{settings.broker} gives no market data to paper; start paper with data=frame")
+        feed = market
     money = {**settings.config.paper.model_dump(), "initial_balance": settings.info.initial_balance}
     return StageParts(
         PaperTradingAdapter(**money, clock=clock, instruments=listed),
@@ -250,6 +258,13 @@ def _resiliency(config: ExecutionConfig) -> dict[str, Any]:
     return config.resiliency.model_dump()
 
 
+def _for_paper(settings: Settings, clock: Clock) -> BaseBrokerAdapter:
+    """The venue's adapter, asked for instruments and market data only: the sandbox's test world, or what keys say."""
+    if settings.sandbox is not None:
+        return _venue(settings, "testnet", clock)[0]
+    return make_adapter(settings.broker, settings.venue_arguments(), clock=clock)
+
+
 def _venue(settings: Settings, stage: str, clock: Clock) -> tuple[BaseBrokerAdapter, str]:
     """The venue's adapter for the world of `stage`, and a name for the account behind it."""
     broker = settings.broker
@@ -258,7 +273,8 @@ def _venue(settings: Settings, stage: str, clock: Clock) -> tuple[BaseBrokerAdap
     listing, testnet = listing_of(broker), stage == "testnet"
     if settings.sandbox is not None:
         arguments = sandbox_arguments(broker, settings.sandbox, testnet=testnet)
-        where = [str(settings.sandbox[broker].get("rest", ""))]
+        block = settings.sandbox[broker]
+        where = [str(block.get("rest") or block.get("address", ""))]
     else:
         arguments, where = settings.venue_arguments(), []
     if listing.is_testnet(arguments) is not testnet:

@@ -36,7 +36,8 @@ class Listing:
     sandbox : callable
         From the sandbox's addresses of this venue and whether its test world is meant to constructor arguments.
     feed : callable or None
-        From (addresses or None, testnet, clock) to market data that needs no keys; None where there is none.
+        From (addresses or None, testnet, clock) to market data that needs no keys; None where there is none, and
+        the adapter's own :meth:`~.base.BaseBrokerAdapter.feed` is all there is.
     """
 
     module: str
@@ -64,10 +65,31 @@ def _crypto(name: str, class_name: str, keys: Mapping[str, str]) -> Listing:
     return Listing(module, class_name, "api_key", "testnet", lambda given: bool(given.get("testnet")), sandbox, feed)
 
 
+def _environment(
+    name: str, class_name: str, account: str, world_key: str, testnet_word: str, live_word: str = "live"
+) -> Listing:
+    """A venue whose worlds have names, and whose adapter itself knows how the sandbox's entry is to be read.
+
+    Its market data come over the account's own login, so there is no feed without keys.
+    """
+    module = f"autotrader_lab.execution.adapters.{name}"
+
+    def sandbox(block: Mapping[str, Any], testnet: bool) -> dict[str, Any]:
+        adapter = getattr(importlib.import_module(module), class_name)
+        arguments: dict[str, Any] = adapter.sandbox_arguments(block, testnet_word if testnet else live_word)
+        return arguments
+
+    def is_testnet(given: Mapping[str, Any]) -> bool:
+        return bool(given.get(world_key, testnet_word) == testnet_word)
+
+    return Listing(module, class_name, account, world_key, is_testnet, sandbox)
+
+
 LISTED: dict[str, Listing] = {
     "binance": _crypto("binance", "BinanceAdapter", {"api_key": "api_key", "api_secret": "api_secret"}),
     "okx": _crypto("okx", "OKXAdapter", {"api_key": "api_key", "api_secret": "api_secret", "passphrase": "passphrase"}),
     "coinbase": _crypto("coinbase", "CoinbaseAdapter", {"api_key": "api_key", "api_secret": "pem"}),
+    "fxcm": _environment("fxcm", "FXCMAdapter", "account", "environment", "demo"),
 }
 
 

@@ -18,7 +18,7 @@ from autotrader_lab.model.errors import ConfigError
 from autotrader_lab.sandbox import Sandbox
 
 
-@pytest.mark.parametrize("broker", ["binance", "okx", "coinbase"])
+@pytest.mark.parametrize("broker", LISTED)
 async def test_an_adapter_is_made_for_either_world_of_a_sandbox_and_connects(broker: str) -> None:
     async with Sandbox(seed=7, speed=0, venues=[broker]) as box:
         for testnet in (True, False):
@@ -31,12 +31,16 @@ async def test_an_adapter_is_made_for_either_world_of_a_sandbox_and_connects(bro
             await adapter.disconnect()
 
 
-@pytest.mark.parametrize("broker", ["binance", "okx", "coinbase"])
-async def test_market_data_needs_no_keys(broker: str) -> None:
+@pytest.mark.parametrize("broker", LISTED)
+async def test_market_data_come_without_keys_or_over_the_adapters_own_login(broker: str) -> None:
     async with Sandbox(seed=7, speed=0, venues=[broker]) as box:
         feed = make_feed(broker, testnet=True, addresses=box.addresses)
+        symbol = "BTCUSDT"
+        if feed is None:
+            adapter = make_adapter(broker, sandbox_arguments(broker, box.addresses, testnet=True))
+            feed, symbol = adapter.feed(), "EUR/USD"
         assert feed is not None
-        await feed.open(["BTCUSDT"], ["quotes"])
+        await feed.open([symbol], ["quotes"])
         await feed.close()
 
 

@@ -25,6 +25,8 @@ class FXCMFeed:
         Whose session carries them.
     """
 
+    kinds = ("quotes",)
+
     def __init__(self, account: FXCMAccount) -> None:
         self._account = account
         self._callbacks: list[MarketCallback] = []
