@@ -9,6 +9,7 @@ from typing import Any
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.guard import Guard
+from autotrader_lab.execution.oms.evidence import change_in_place
 from autotrader_lab.execution.oms.manager import OrderManager
 from autotrader_lab.execution.reconcile import Difference, foreign_orders, position_drift
 from autotrader_lab.execution.resiliency import DeadLetters
@@ -163,6 +164,7 @@ class Monitor:
                 theirs is not None
                 and order.status in (OrderStatus.SUBMITTED, OrderStatus.PARTIAL_FILL)
                 and exact(theirs.filled_quantity) == exact(order.filled_quantity)
+                and change_in_place(order, theirs, 0) is None
             )
             if not as_we_have_it and (order.order_id or capabilities.client_order_ids):
                 await self._oms.learn(order)
@@ -173,7 +175,12 @@ class Monitor:
         found: list[Difference] = []
         if self._adapter.capabilities.open_orders:
             for symbol in self._trader.symbols or (None,):
-                found += foreign_orders(book, await self._adapter.get_open_orders(symbol))
+                working = await self._adapter.get_open_orders(symbol)
+                for theirs in working:
+                    ours = book.find(theirs.client_order_id) or book.find(theirs.order_id)
+                    if ours is not None and change_in_place(ours, theirs, 0) is not None:
+                        await self._oms.learn(ours)  # done as far as we heard, and the venue made it bigger
+                found += foreign_orders(book, working)
             self.foreign = [difference.subject for difference in found]
         return found + position_drift(book, await self._adapter.get_positions(), self.baseline)
 

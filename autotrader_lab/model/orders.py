@@ -250,18 +250,21 @@ TRANSITIONS: dict[tuple[OrderStatus, Event], OrderStatus] = {
     (_S.FILLED, _E.EXPIRE): _S.FILLED,
     (_S.FILLED, _E.DOUBT): _S.FILLED,
     (_S.FILLED, _E.FILL): _S.FILLED,  # more than asked: booked, and `overfilled` tells
+    (_S.FILLED, _E.AMEND): _S.FILLED,  # heard late; made bigger than what was executed, it works on
     (_S.CANCELLED, _E.ACCEPT): _S.CANCELLED,
     (_S.CANCELLED, _E.CANCEL): _S.CANCELLED,
     (_S.CANCELLED, _E.EXPIRE): _S.CANCELLED,
     (_S.CANCELLED, _E.DOUBT): _S.CANCELLED,
     (_S.CANCELLED, _E.PARTIAL): _S.CANCELLED,
     (_S.CANCELLED, _E.FILL): _S.FILLED,
+    (_S.CANCELLED, _E.AMEND): _S.CANCELLED,
     (_S.EXPIRED, _E.ACCEPT): _S.EXPIRED,
     (_S.EXPIRED, _E.CANCEL): _S.EXPIRED,
     (_S.EXPIRED, _E.EXPIRE): _S.EXPIRED,
     (_S.EXPIRED, _E.DOUBT): _S.EXPIRED,
     (_S.EXPIRED, _E.PARTIAL): _S.EXPIRED,
     (_S.EXPIRED, _E.FILL): _S.FILLED,
+    (_S.EXPIRED, _E.AMEND): _S.EXPIRED,
     (_S.REJECTED, _E.REJECT): _S.REJECTED,
     (_S.REJECTED, _E.DOUBT): _S.REJECTED,
     (_S.REJECTED, _E.PARTIAL): _S.PARTIAL_FILL,  # money moved: the venue's word against its own
@@ -406,8 +409,10 @@ class Order:
             self.submitted_at = from_ns(report.timestamp_ns)
         elif isinstance(report, Amended):
             changed = self._amend(report) or changed
-            if self._filled and not self.leaves:
+            if self.is_open and self._filled and not self.leaves:
                 status = OrderStatus.FILLED  # made as small as what was executed already
+            elif status is OrderStatus.FILLED and self.leaves:
+                status = OrderStatus.PARTIAL_FILL
         elif changed and isinstance(report, Denied):
             self.reason = str(report)
         elif changed and isinstance(report, (Cancelled, Rejected, Expired, InDoubt)):

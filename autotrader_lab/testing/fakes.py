@@ -229,11 +229,8 @@ class UnreliableAdapter(BaseBrokerAdapter):
             return
         if not isinstance(report, Filled) and view.status is _S.REJECTED:
             return
-        if isinstance(report, Amended):
-            if not view.is_open:
-                return
-            if view.status not in (_S.SUBMITTED, _S.PARTIAL_FILL):
-                self._report(Accepted(report.client_order_id, report.timestamp_ns, report.order_id))
+        if isinstance(report, Amended) and view.status in (_S.PENDING, _S.UNKNOWN):
+            self._report(Accepted(report.client_order_id, report.timestamp_ns, report.order_id))
         self._report(report)
 
     async def _ask(self, kind: Request, what: str, call: Callable[[], Awaitable[T]]) -> T:
@@ -304,7 +301,10 @@ class UnreliableAdapter(BaseBrokerAdapter):
             "amend", f"change of {order_id}", lambda: self.remote.modify_order(order_id, quantity, price)
         )
         view = self._find_view(order_id)
-        return view if view is not None else changed
+        if view is None:
+            return changed
+        self._tell(Amended(view.client_order_id, self.line.clock.now_ns(), quantity, price, changed.order_id))
+        return view
 
     # --- queries ----------------------------------------------------------------------------------------------
 

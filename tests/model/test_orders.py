@@ -142,6 +142,8 @@ def test_every_cell_of_the_table_is_a_row_or_raises(status: OrderStatus, event: 
         assert order.status is status
     else:
         order.apply(REPORTS[event])
+        if (status, event) == (OrderStatus.FILLED, Event.AMEND):
+            expected = OrderStatus.PARTIAL_FILL  # made twice as big, it works on
         assert order.status is expected
 
 

@@ -20,7 +20,7 @@ from autotrader_lab.model.orders import (
     Report,
 )
 
-__all__ = ["belongs", "catch_up"]
+__all__ = ["belongs", "catch_up", "change_in_place"]
 
 
 def belongs(fill: Fill, order: Order) -> bool:
@@ -51,7 +51,7 @@ def catch_up(ours: Order, theirs: Order, fills: Iterable[Fill], now_ns: int) -> 
     reports: list[Report] = []
     if theirs.status is not OrderStatus.REJECTED:
         reports.append(Accepted(client_id, now_ns, theirs.order_id))
-    change = _change(ours, theirs, now_ns)
+    change = change_in_place(ours, theirs, now_ns)
     if change is not None:
         reports.append(change)
     known = exact(ours.filled_quantity)
@@ -74,9 +74,14 @@ def catch_up(ours: Order, theirs: Order, fills: Iterable[Fill], now_ns: int) -> 
     return reports, True
 
 
-def _change(ours: Order, theirs: Order, now_ns: int) -> Amended | None:
-    """A change in place that the venue made and nobody told us of: its answer was lost."""
-    if not ours.is_open or theirs.status not in (OrderStatus.SUBMITTED, OrderStatus.PARTIAL_FILL, OrderStatus.FILLED):
+def change_in_place(ours: Order, theirs: Order, now_ns: int) -> Amended | None:
+    """A change that the venue made and nobody told us of, its answer being lost; None if both say the same.
+
+    An order that was made bigger unheard may look done to us and be working.
+    """
+    if ours.status in (OrderStatus.REJECTED, OrderStatus.DENIED):
+        return None
+    if theirs.status not in (OrderStatus.SUBMITTED, OrderStatus.PARTIAL_FILL, OrderStatus.FILLED):
         return None
     quantity = theirs.quantity if exact(theirs.quantity) != exact(ours.quantity) else None
     price = None

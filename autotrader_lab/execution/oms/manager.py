@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -296,7 +297,12 @@ class OrderManager:
             raise OrderError(f"order {order_id}: quantity {quantity} must be positive; to end it use cancel_order")
         self._judge_change(order, target, price)
         if self.adapter.can_amend(order, float(target), price):
-            view = await self.adapter.modify_order(order.order_id or order.client_order_id, float(target), price)
+            try:
+                view = await self.adapter.modify_order(order.order_id or order.client_order_id, float(target), price)
+            except OutcomeUnknown:
+                if not await self._found_changed(order, target, price):
+                    raise
+                return order
             if not self.adapter.capabilities.reports:
                 now_ns = self.clock.now_ns()
                 self._on_report(Amended(order.client_order_id, now_ns, float(target), price, view.order_id))
@@ -470,6 +476,12 @@ class OrderManager:
             return self.desk.gate.check(again, now_ns)
         finally:
             self.book.open[order.client_order_id] = order
+
+    async def _found_changed(self, order: Order, target: Decimal, price: float | None) -> bool:
+        """Ask at once whether a change without answer was made; reconciliation asks again if nobody can tell now."""
+        with contextlib.suppress(VenueError):
+            await self.learn(order)
+        return exact(order.quantity) == target and (price is None or exact(order.price or 0) == exact(price))
 
     def _judge_change(self, order: Order, target: Decimal, price: float | None) -> None:
         """A change that could cost more goes through the gate like a new order."""
