@@ -90,6 +90,7 @@ LISTED: dict[str, Listing] = {
     "okx": _crypto("okx", "OKXAdapter", {"api_key": "api_key", "api_secret": "api_secret", "passphrase": "passphrase"}),
     "coinbase": _crypto("coinbase", "CoinbaseAdapter", {"api_key": "api_key", "api_secret": "pem"}),
     "fxcm": _environment("fxcm", "FXCMAdapter", "account", "environment", "demo"),
+    "oanda": _environment("oanda", "OandaAdapter", "account_id", "environment", "practice"),
 }
 
 
