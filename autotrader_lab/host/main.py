@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import faulthandler
 import fcntl
 import logging
 import os
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--run", required=True, type=Path, help="the session's run folder")
     folder = RunFolder(parser.parse_args(arguments).run)
     _configure_log()
+    faulthandler.enable()  # what crashes below Python leaves its stack in host.log
     # Threads (a replay, gates being read) hand over to the loop within a millisecond, not five.
     sys.setswitchinterval(0.001)
     try:

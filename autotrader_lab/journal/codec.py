@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import threading
 import types
 import typing
 from collections.abc import Mapping
@@ -111,10 +112,11 @@ def decode(raw: str, wanted: Any = Any) -> Any:
         If the record is no `wanted`.
     """
     try:
+        decoder = _decoder(wanted)
         if '"$' in raw:
             value = msgspec.convert(_unmark(msgspec.json.decode(raw)), wanted)
         else:
-            value = _decoder(wanted).decode(raw)
+            value = decoder.decode(raw)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         name = getattr(wanted, "__name__", str(wanted))
         raise JournalError(f"a record is no {name}: {error}; it begins {raw[:120]}") from error
@@ -126,9 +128,21 @@ def decode(raw: str, wanted: Any = Any) -> Any:
     return value
 
 
-@lru_cache(maxsize=256)
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+_making = threading.Lock()
+
+
 def _decoder(wanted: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(wanted)
+    """The decoder of `wanted`, made by one thread at a time.
+
+    msgspec puts what it knows of a class onto the class before it is complete; a second thread that makes or uses a
+    decoder of the same class meanwhile reads past it and the process dies (seen with 0.22).
+    """
+    decoder = _decoders.get(wanted)
+    if decoder is None:
+        with _making:
+            decoder = _decoders.setdefault(wanted, msgspec.json.Decoder(wanted))
+    return decoder
 
 
 def _has_special(value: Any) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import subprocess
+import sys
 from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -208,3 +210,33 @@ def test_reading_a_record_as_something_else_says_what_it_is() -> None:
         decode('{"client_order_id":"c1"}', EquityMark)
     with pytest.raises(JournalError, match="no Order"):
         decode('{"a":{"$float":"nan"}}', Order)
+
+
+NEW_CLASSES_IN_MANY_THREADS = """
+import dataclasses, sys, threading
+from decimal import Decimal
+from autotrader_lab.journal.codec import decode
+
+sys.setswitchinterval(1e-6)
+for number in range(30):
+    inner = [dataclasses.make_dataclass(f"Inner{number}_{i}", [("x", Decimal)]) for i in range(20)]
+    outer = dataclasses.make_dataclass(f"Outer{number}", [(f"f{i}", cls | None, None) for i, cls in enumerate(inner)])
+    start, read = threading.Barrier(4), []
+
+    def work():
+        start.wait()
+        read.append(decode('{"f19": {"x": "1"}, "f3": {"x": "2"}}', outer).f19.x)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert read == [Decimal(1)] * 4
+"""
+
+
+def test_threads_may_read_records_of_a_new_class_at_once() -> None:
+    """Without the codec's lock the interpreter dies: two threads of a host did it when a session was taken up."""
+    done = subprocess.run([sys.executable, "-c", NEW_CLASSES_IN_MANY_THREADS], capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
