@@ -2,6 +2,8 @@
 
     python benchmarks/chaos.py [--orders 10000] [--seed 1] [--venue binance] [--json]
 
+Venues: all of ``venue_kit.KITS``.
+
 The real parts run: ``ExecutionEngine`` with its order manager, resiliency and reconciliation, the venue's adapter and
 feed, a SQLite journal on disk; the sandbox is a process of its own. Workers place market, limit and IOC orders, let
 some rest and cancel them, change quantity (in place) and price (cancel, then what is left). Then the faults stop, the
@@ -51,15 +53,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from chaos_judge import Judgement, judge
 from chaos_orders import EXPECTED, Load
 from chaos_plan import chaos_plan, outage_windows
+from venue_kit import KITS, TIMEOUT_S
 
 from autotrader_lab.execution import ExecutionEngine
-from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.risk import RiskLimits
 from autotrader_lab.journal import Journal
 from autotrader_lab.sandbox import SandboxProcess, start_sandbox
 from autotrader_lab.strategy.contract import Context, Strategy
 
-TIMEOUT_S = 2.0
 FRESH_S = 10.0
 REACHABLE_S = 5.0
 LIMITS = RiskLimits(max_orders_per_minute=None, duplicate_window_s=0, max_daily_loss=None, max_drawdown=None)
@@ -70,19 +71,6 @@ class Watching(Strategy):
 
     def on_quote(self, quote: Any, context: Context) -> None:
         """Nothing to do."""
-
-
-def binance(box: SandboxProcess) -> tuple[BaseBrokerAdapter, dict[str, tuple[str, str, str]]]:
-    from autotrader_lab.execution.adapters.binance import BinanceAdapter
-
-    entry = box.addresses["binance"]
-    adapter = BinanceAdapter(
-        entry["api_key"], entry["api_secret"], testnet=True, addresses=entry, timeout_s=TIMEOUT_S, clock_sync_s=1.0
-    )
-    return adapter, {"BTC/USDT": ("BTCUSDT", "BTC", "USDT"), "ETH/USDT": ("ETHUSDT", "ETH", "USDT")}
-
-
-VENUES = {"binance": binance}
 
 
 class Control:
@@ -138,15 +126,16 @@ async def run(orders: int, seed: int, venue: str, journal_path: Path, workers: i
     """One run."""
     began = time.monotonic()
     period_s = 40.0 if orders >= 2_000 else 13.0
+    kit = KITS[venue]
     with start_sandbox(seed=seed, venues=[venue]) as box:
         async with aiohttp.ClientSession() as session:
             control = Control(session, box, venue)
-            adapter, symbols = VENUES[venue](box)
+            adapter = kit.adapter(box.addresses, **kit.chaos)
             journal = Journal.open(journal_path)
             engine = ExecutionEngine(
                 Watching(),
                 adapter,
-                symbols=tuple(symbols),
+                symbols=tuple(kit.symbols),
                 limits=LIMITS,
                 journal=journal,
                 stage="testnet",
@@ -156,8 +145,8 @@ async def run(orders: int, seed: int, venue: str, journal_path: Path, workers: i
             )
             await engine.start()
             before = await control.books()
-            await control.ask("POST", "/faults", chaos_plan(seed, venue, period_s, TIMEOUT_S))
-            load = Load(engine, orders, seed)
+            await control.ask("POST", "/faults", chaos_plan(seed, kit, period_s, TIMEOUT_S))
+            load = Load(engine, orders, seed, kit)
             telling = asyncio.create_task(tell(load, began))
             await over_both_roads(load, workers)
             telling.cancel()
@@ -168,7 +157,7 @@ async def run(orders: int, seed: int, venue: str, journal_path: Path, workers: i
             journal.close()
             after = await control.books()
     with Journal.open(journal_path, read_only=True) as written:
-        judgement = judge(written.read(), before, after, symbols, outage_windows(report, until_ns, REACHABLE_S))
+        judgement = judge(written.read(), before, after, kit, outage_windows(report, until_ns, REACHABLE_S))
     faults: Counter[str] = Counter()
     for rule in report["rules"]:
         faults[rule["do"]] += rule["hits"]
@@ -194,6 +183,8 @@ async def tell(load: Load, began: float) -> None:
         engine = load.engine
         state = f"{engine.guard.state.value} {sorted(engine.guard.reasons)}"
         doubt = len(engine.trader.book.in_doubt())
+        if engine.failure is not None:
+            raise SystemExit(f"the engine stopped trading: {engine.failure!r}")
         print(f"{time.monotonic() - began:6.0f} s  {load.sent} sent, {doubt} in doubt, {state}", file=sys.stderr)
 
 
@@ -226,7 +217,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--orders", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--venue", choices=sorted(VENUES), default="binance")
+    parser.add_argument("--venue", choices=sorted(KITS), default="binance")
     parser.add_argument("--workers", type=int, default=8, help="orders on their way at once")
     parser.add_argument("--journal", type=Path, help="keep the journal here")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from chaos_executions import Booked, Deal, compare
+from venue_kit import Kit
+
 from autotrader_lab.journal import Entry, fold, records
 from autotrader_lab.model.instruments import exact
 from autotrader_lab.model.orders import Accepted, Order, OrderStatus, Rejected, Report
@@ -80,7 +83,7 @@ def judge(
     entries: Iterable[Entry],
     before: Mapping[str, Any],
     after: Mapping[str, Any],
-    symbols: Mapping[str, tuple[str, str, str]],
+    kit: Kit,
     outages: Sequence[Window] = (),
 ) -> Judgement:
     """Compare.
@@ -91,8 +94,8 @@ def judge(
         The journal of the run.
     before, after : mapping
         The venue's books (``GET /books``) before the first order and at the end.
-    symbols : mapping
-        Universal symbol to (venue symbol, base, quote).
+    kit : Kit
+        How to read them.
     outages : sequence of (int, int)
         When the venue was down on purpose, ns since the epoch; orders intended then do not count for the rates.
     """
@@ -100,34 +103,38 @@ def judge(
     books = fold(written)
     result = Judgement()
     ours = {cid: order for cid, order in books.orders.items() if order.status is not OrderStatus.DENIED}
+    meant = {kit.client_id(cid): cid for cid in ours}
     known_before = {row["orderId"] for row in _rows(before, "orders")}
     theirs: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in _rows(after, "orders"):
         if row["orderId"] not in known_before:
-            theirs[row["clientOrderId"]].append(row)
-    find = _Finder(result)
+            theirs[meant.get(row["clientOrderId"], row["clientOrderId"])].append(row)
+    find = _Finder(result, kit)
     find.problems(books.problems)
     find.orders(ours, theirs, _first_answers(written))
-    find.executions(written, ours, before, after, symbols)
+    rounded = find.executions(written, theirs, before, after)
     find.chains(ours)
-    find.money(books.positions, before, after, symbols)
+    find.money(books.positions, before, after, rounded)
     result.orders = len(ours)
     for client_id, order in ours.items():
         intended_ns = books.origins[client_id].timestamp_ns
         if any(begin_ns <= intended_ns <= end_ns for begin_ns, end_ns in outages):
             continue
+        # What ran out without an entry in the books was looked at by the venue and not kept, as some do.
+        was_taken = client_id in theirs or order.status is OrderStatus.EXPIRED
         result.counted += 1
-        result.delivered += client_id in theirs
+        result.delivered += was_taken
         letter = books.dead_letters.get(client_id)
         result.dead += letter is not None and letter.state == "dead"
-        if client_id not in theirs:
+        if not was_taken:
             result.refusals[f"{order.status.value}: {order.reason[:90]}"] += 1
     return result
 
 
 class _Finder:
-    def __init__(self, result: Judgement) -> None:
+    def __init__(self, result: Judgement, kit: Kit) -> None:
         self._result = result
+        self._kit = kit
 
     def _add(self, kind: str, subject: str, what: str) -> None:
         self._result.findings.append(Finding(kind, subject, what))
@@ -166,41 +173,42 @@ class _Finder:
     def executions(
         self,
         written: Sequence[Entry],
-        ours: Mapping[str, Order],
+        theirs: Mapping[str, Sequence[Mapping[str, Any]]],
         before: Mapping[str, Any],
         after: Mapping[str, Any],
-        symbols: Mapping[str, tuple[str, str, str]],
-    ) -> None:
-        """Every trade of the venue was booked once, with its price, quantity and fee."""
+    ) -> dict[str, Decimal]:
+        """Every trade of the venue was booked once; returns by how much cash is off because means were rounded."""
         known_before = {(row["symbol"], str(row["tradeId"])) for row in _rows(before, "trades")}
-        theirs = {
-            (row["symbol"], str(row["tradeId"])): row
+        owners = {str(row["orderId"]): client_id for client_id, rows in theirs.items() for row in rows}
+        deals = [
+            Deal(
+                row["symbol"],
+                str(row["tradeId"]),
+                owners.get(str(row["orderId"]), ""),
+                Decimal(row["qty"]),
+                Decimal(row["price"]),
+                Decimal(row["commission"]),
+            )
             for row in _rows(after, "trades")
             if (row["symbol"], str(row["tradeId"])) not in known_before
-        }
-        booked: Counter[tuple[str, str]] = Counter()
+        ]
+        booked = []
         for entry in written:
-            if entry.kind != records.REPORT or entry.payload.get("type") != "Filled":
-                continue
-            fill = entry.payload["fill"]
-            key = (symbols[fill["symbol"]][0], fill["execution_id"])
-            booked[key] += 1
-            row = theirs.get(key)
-            if row is None:
-                self._add("unreconciled", str(key), "the journal books an execution the venue does not have")
-                continue
-            pairs = (("quantity", "qty"), ("price", "price"), ("commission", "commission"))
-            for name, theirs_name in pairs:
-                if exact(fill[name]) != Decimal(row[theirs_name]):
-                    self._add("unreconciled", str(key), f"{name} {fill[name]}, venue {row[theirs_name]}")
-            if str(row["orderId"]) != ours[entry.payload["client_order_id"]].order_id:
-                self._add("unreconciled", str(key), f"booked to {entry.payload['client_order_id']}, not its order")
-        self._result.executions = len(theirs)
-        for key, count in booked.items():
-            if count > 1:
-                self._add("duplicated", str(key), f"one execution, booked {count} times")
-        for key in theirs.keys() - booked.keys():
-            self._add("lost", str(key), "an execution of the venue is not in the journal")
+            if entry.kind == records.REPORT and entry.payload.get("type") == "Filled":
+                fill = entry.payload["fill"]
+                figures = [exact(fill[name]) for name in ("quantity", "price", "commission")]
+                name, sign = self._kit.symbols[fill["symbol"]][0], 1 if fill["side"] == "buy" else -1
+                booked.append(Booked(name, fill["execution_id"], entry.payload["client_order_id"], *figures, sign))
+        self._result.executions = len(deals)
+        rounded: dict[str, Decimal] = defaultdict(Decimal)
+        quotes = {name: quote for name, _, quote in self._kit.symbols.values()}
+        of_owner = {one.owner: one.symbol for one in booked}
+        for trouble in compare(deals, booked, self._kit):
+            if trouble.kind:
+                self._add(trouble.kind, trouble.subject, trouble.what)
+            else:
+                rounded[quotes[of_owner[trouble.subject.split(" ")[0]]]] += trouble.cash
+        return rounded
 
     def chains(self, ours: Mapping[str, Order]) -> None:
         """An order and what replaced it never executed more than the largest target of the chain."""
@@ -223,10 +231,13 @@ class _Finder:
         positions: Any,
         before: Mapping[str, Any],
         after: Mapping[str, Any],
-        symbols: Mapping[str, tuple[str, str, str]],
+        rounded: Mapping[str, Decimal],
     ) -> None:
         """What the account holds changed by exactly what the journal books."""
+        symbols = self._kit.symbols
         expected: dict[str, Decimal] = defaultdict(Decimal)
+        for currency, amount in rounded.items():
+            expected[currency] += amount
         for symbol, position in positions.items():
             _, base, quote = symbols[symbol]
             expected[base] += position.quantity
@@ -238,8 +249,7 @@ class _Finder:
         currencies = {currency for _, base, quote in symbols.values() for currency in (base, quote)}
         for currency in sorted(currencies):
             change = _total(after, currency) - _total(before, currency)
-            # The fold rounds the cost of a part sold to 1e-12.
-            if abs(change - expected[currency]) > Decimal("1e-6"):
+            if abs(change - expected[currency]) > self._kit.max_cash_error(self._result.executions):
                 self._add(
                     "unreconciled", currency, f"the account changed by {change}, the journal says {expected[currency]}"
                 )

@@ -10,6 +10,8 @@ from collections import Counter
 from decimal import Decimal
 from random import Random
 
+from venue_kit import Kit
+
 from autotrader_lab.execution import ExecutionEngine
 from autotrader_lab.execution.risk import TradingState
 from autotrader_lab.model.errors import (
@@ -41,14 +43,16 @@ class Load:
     wanted : int
         Orders to send, replacements included.
     seed : int
-    max_value : float
-        Most to hold of one symbol, quote currency.
+    kit : Kit
+        How large orders are at the venue, and how far from the market.
     """
 
-    def __init__(self, engine: ExecutionEngine, wanted: int, seed: int, max_value: float = 5_000.0) -> None:
+    def __init__(self, engine: ExecutionEngine, wanted: int, seed: int, kit: Kit) -> None:
         self.engine = engine
         self.wanted = wanted
-        self.max_value = max_value
+        self.kit = kit
+        # Most to hold of one symbol, and how much at least before some is sold, quote currency.
+        self.max_value, self.min_value = 5_000.0 * kit.scale, 600.0 * kit.scale
         self.errors: Counter[str] = Counter()
         self.denied: Counter[str] = Counter()
         self._left: list[Order] = []
@@ -94,7 +98,8 @@ class Load:
 
     async def _crossing(self, random: Random, symbol: str) -> None:
         side = self._side(random, symbol)
-        await self._submit(random, symbol, side, OrderType.LIMIT, self._price(symbol, side, 0.002))
+        kind = OrderType.LIMIT if self.kit.crosses else OrderType.FOK
+        await self._submit(random, symbol, side, kind, self._price(symbol, side, 0.002))
 
     async def _ioc(self, random: Random, symbol: str) -> None:
         side = self._side(random, symbol)
@@ -123,7 +128,8 @@ class Load:
     async def _repriced(self, random: Random, symbol: str) -> None:
         order = await self._submit(random, symbol, OrderSide.BUY, OrderType.LIMIT, self._away(random, symbol))
         if order.is_open:
-            price = random.choice([self._away(random, symbol), self._price(symbol, OrderSide.BUY, 0.002)])
+            near = 0.002 if self.kit.crosses else -0.0005
+            price = random.choice([self._away(random, symbol), self._price(symbol, OrderSide.BUY, near)])
             order = await self.engine.oms.modify_order(order.client_order_id, price=price)
         await self._end(order)
 
@@ -156,13 +162,13 @@ class Load:
         book = self.engine.trader.book
         held = book.position(symbol) - book.working(symbol, OrderSide.SELL)
         value = float(held) * book.bid_ask[symbol][0]
-        if value < 600:
+        if value < self.min_value:
             return OrderSide.BUY
         return random.choice([OrderSide.SELL, OrderSide.BUY]) if value < self.max_value else OrderSide.SELL
 
     def _quantity(self, random: Random, symbol: str, side: OrderSide) -> Decimal:
         book = self.engine.trader.book
-        value = random.uniform(30, 180)
+        value = random.uniform(30, 180) * self.kit.scale
         instrument = self.engine.trader.instrument(symbol)
         return instrument.round_quantity(Decimal(str(value / book.bid_ask[symbol][0])))
 
@@ -170,7 +176,8 @@ class Load:
         """A price so far through the market's other side (negative: short of our own side)."""
         bid, ask = self.engine.trader.book.bid_ask[symbol]
         touch = (ask if side is OrderSide.BUY else bid) if through >= 0 else (bid if side is OrderSide.BUY else ask)
-        return float(self.engine.trader.instrument(symbol).round_price(touch * (1 + side.sign * through)))
+        wanted = touch * (1 + side.sign * through * self.kit.calm)
+        return float(self.engine.trader.instrument(symbol).round_price(wanted))
 
     def _away(self, random: Random, symbol: str) -> float:
         return self._price(symbol, OrderSide.BUY, -random.uniform(0.01, 0.03))

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
+from venue_kit import Kit
+
 __all__ = ["chaos_plan", "outage_windows"]
 
 Rule = dict[str, Any]
 
 
-def chaos_plan(seed: int, venue: str, period_s: float, timeout_s: float) -> dict[str, Any]:
+def chaos_plan(seed: int, kit: Kit, period_s: float, timeout_s: float) -> dict[str, Any]:
     """All faults at once.
 
     Parameters
     ----------
     seed : int
-    venue : str
+    kit : Kit
+        The venue, and over which channels it takes requests.
     period_s : float
         Maintenance and wrong clocks come once in each such time, seconds.
     timeout_s : float
         The client's patience; some answers come later than that.
     """
-    rest, socket = {"channel": "rest"}, {"channel": "ws-api"}
+    rest, socket = {"channel": kit.lone_channel}, {"channel": kit.shared_channel}
     stuck_s, late_s = [timeout_s, timeout_s + 4], timeout_s + 0.3
+    # Where everything goes over one line, what is stuck holds up all that follows: as rare then as a cut of the line.
+    stuck = 0.002 if kit.lone_channel else 0.0005
     requests: list[Rule] = [
         _rule("slow requests", "delay", 0.02, seconds=[0.02, 0.3]),
         _rule("slow answers", "delay", 0.02, seconds=[0.02, 0.3], point="answer"),
-        _rule("orders stuck on the way", "delay", 0.002, {"kind": "submit"}, seconds=stuck_s),
+        _rule("orders stuck on the way", "delay", stuck, {"kind": "submit"}, seconds=stuck_s),
         _rule("orders answered too late", "delay", 0.002, {"kind": "submit"}, seconds=late_s, point="answer"),
         *(_rule(f"{k} never arrives", "drop_before", 0.01, {"kind": k, **rest}) for k in ("submit", "cancel", "query")),
         *(_rule(f"{k} unanswered", "drop_after", 0.015, {"kind": k, **rest}) for k in ("submit", "cancel", "amend")),
@@ -41,20 +46,22 @@ def chaos_plan(seed: int, venue: str, period_s: float, timeout_s: float) -> dict
         _rule("wait, or else", "rate_limit", 0.0002, {"kind": "query"}, retry_after_s=1, ban=True),
     ]
     events = {"channel": "user"}
+    # Where events are numbered, each that is missing or out of turn costs the connection.
+    part = 0.1 if kit.numbered else 1.0
     user: list[Rule] = [
-        _rule("lost fills and orders", "lose", 0.01, events),
+        _rule("lost fills and orders", "lose", 0.01 * part, events),
         _rule("doubled", "duplicate", 0.05, events, times=2),
-        _rule("swapped", "reorder", 0.05, events),
-        _rule("held back", "hold", 0.02, events, seconds=[0.05, 1.0]),
+        _rule("swapped", "reorder", 0.05 * part, events),
+        _rule("held back", "hold", 0.02 * part, events, seconds=[0.05, 1.0]),
         _rule("stalled", "delay", 0.005, events, seconds=[0.05, 0.5]),
         _rule("unreadable", "rubbish", 0.0003, events, body="truncated"),
         _rule("cut", "disconnect", 0.0004, events),
         _rule("going down", "shutdown", 0.0002, events, grace_s=0.1),
     ]
     market: list[Rule] = [
-        _rule("market data lost", "lose", 0.02, {"channel": "stream"}),
+        _rule("market data lost", "lose", 0.02 * part, {"channel": "stream"}),
         _rule("market data doubled", "duplicate", 0.01, {"channel": "stream"}),
-        _rule("market data swapped", "reorder", 0.01, {"channel": "stream"}),
+        _rule("market data swapped", "reorder", 0.01 * part, {"channel": "stream"}),
         _rule("market data cut", "disconnect", 0.0005, {"channel": "stream"}),
         _rule("pulled quotes", "partial_fill", 0.3, fraction=[0.1, 0.9]),
     ]
@@ -63,9 +70,10 @@ def chaos_plan(seed: int, venue: str, period_s: float, timeout_s: float) -> dict
         _window("clock ahead", "clock_skew", 0.75, 0.03, period_s, offset_ms=6_500),
         _window("maintenance", "maintenance", 0.25, 0.06, period_s),
     ]
-    rules = [*requests, *user, *market, *clock]
+    # Rules for a channel that the venue has not are left out.
+    rules = [rule for rule in (*requests, *user, *market, *clock) if rule["where"].get("channel", "") is not None]
     for rule in rules:
-        rule["where"] = {"venue": venue, "world": "testnet", **rule.get("where", {})}
+        rule["where"] = {"venue": kit.name, "world": "testnet", **rule["where"]}
     return {"seed": seed, "rules": rules}
 
 
@@ -88,7 +96,7 @@ def outage_windows(report: dict[str, Any], until_ns: int, before_s: float) -> li
     return windows
 
 
-def _rule(name: str, do: str, probability: float, where: dict[str, str] | None = None, **values: Any) -> Rule:
+def _rule(name: str, do: str, probability: float, where: dict[str, str | None] | None = None, **values: Any) -> Rule:
     return {"name": name, "do": do, "when": {"probability": probability}, "where": where or {}, **values}
 
 

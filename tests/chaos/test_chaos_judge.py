@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from chaos_judge import Judgement, judge
 from chaos_plan import chaos_plan, outage_windows
+from venue_kit import KITS, Kit, Pair
 
 from autotrader_lab.journal import MemoryJournal, records
 from autotrader_lab.model.clock import to_ns
@@ -28,7 +30,9 @@ from autotrader_lab.model.orders import (
 )
 from autotrader_lab.sandbox import Sandbox
 
-SYMBOLS = {"BTC/USDT": ("BTCUSDT", "BTC", "USDT")}
+NUMBERED = Kit("binance", (Pair("BTC/USDT", "BTCUSDT", "BTC", "USDT"),), 0.001, trade_number=str)
+NAMELESS = replace(NUMBERED, trade_number=None)
+MERGING = replace(NUMBERED, trade_number=None, merges=True)
 T0 = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NOW = to_ns(T0)
 Books = dict[str, Any]
@@ -89,12 +93,19 @@ def after() -> Books:
     return books
 
 
-def verdict(story: tuple[tuple[str, Report], ...] = STORY, books: Books | None = None, **options: Any) -> Judgement:
-    return judge(journal(*story).read(), BEFORE, books or after(), SYMBOLS, **options)
+def verdict(
+    story: tuple[tuple[str, Report], ...] = STORY, books: Books | None = None, kit: Kit = NUMBERED, **options: Any
+) -> Judgement:
+    return judge(journal(*story).read(), BEFORE, books or after(), kit, **options)
 
 
-def test_books_that_agree_have_no_finding_and_the_rates_count_what_was_let_through() -> None:
-    found = verdict()
+KINDS_OF_NAMES = pytest.mark.parametrize("kit", [NUMBERED, NAMELESS, MERGING], ids=["numbers", "names", "totals"])
+"""How venues name executions."""
+
+
+@KINDS_OF_NAMES
+def test_books_that_agree_have_no_finding_and_the_rates_count_what_was_let_through(kit: Kit) -> None:
+    found = verdict(kit=kit)
     assert found.findings == []
     assert (found.orders, found.executions, found.counted, found.delivered) == (2, 2, 2, 1)
     assert (found.success_rate, found.dead_letter_rate) == (0.5, 0.0)
@@ -105,7 +116,7 @@ def test_what_was_sent_while_the_venue_was_down_does_not_count_and_dead_letters_
     written = journal(*STORY)
     letter = records.DeadLetter("b", "gone", "VenueUnavailable", 1, "dead")
     written.append(records.DEAD_LETTER, letter, client_order_id="b")
-    assert judge(written.read(), BEFORE, after(), SYMBOLS).dead_letter_rate == 0.5
+    assert judge(written.read(), BEFORE, after(), NUMBERED).dead_letter_rate == 0.5
 
 
 def _account(change: Callable[[Books], None]) -> Books:
@@ -132,13 +143,36 @@ def _account(change: Callable[[Books], None]) -> Books:
         ("unreconciled", lambda a: a["balances"]["USDT"].update(free="970.01")),
     ],
 )
-def test_what_the_venue_has_otherwise_is_found(kind: str, change: Callable[[Books], None]) -> None:
-    assert verdict(books=_account(change)).count(kind) >= 1
+@KINDS_OF_NAMES
+def test_what_the_venue_has_otherwise_is_found(kind: str, change: Callable[[Books], None], kit: Kit) -> None:
+    assert verdict(books=_account(change), kit=kit).count(kind) >= 1
 
 
-def test_an_execution_that_was_written_down_twice_is_found() -> None:
+@KINDS_OF_NAMES
+def test_an_execution_that_was_written_down_twice_is_found(kit: Kit) -> None:
     twice = (*STORY[:3], ("a", Filled("a", NOW + 1, fill("2", 0.1, 0.0001))), *STORY[3:])
-    assert verdict(twice).count("duplicated") == 1
+    assert verdict(twice, kit=kit).count("duplicated") == 1
+
+
+def test_trades_told_as_one_are_one_execution_and_the_rounding_of_its_price_is_no_loss_of_cash() -> None:
+    books = after()
+    first, second = books["accounts"][0]["trades"][-2:]
+    first["price"], second["price"] = "100.00", "100.02"
+    books["accounts"][0]["balances"]["USDT"]["free"] = "969.998"
+    whole = fill("1", 0.3, 0.0003)
+    story = (STORY[0], ("a", Filled("a", NOW, replace(whole, price=100.01))), *STORY[3:])
+    coarse = replace(MERGING, pairs=(replace(MERGING.pairs[0], tick="0.01"),))
+    assert verdict(story, books, coarse).findings == []
+    assert verdict(story, books, MERGING).count("unreconciled") >= 1, "the mean is told exactly there"
+    doubled = ("a", Filled("a", NOW, replace(whole, price=100.01, execution_id="9")))
+    assert verdict((*story[:2], doubled, *story[2:]), books, coarse).findings
+
+
+def test_an_order_the_venue_calls_otherwise_is_known_by_its_own_name() -> None:
+    books = after()
+    books["accounts"][0]["orders"][1]["clientOrderId"] = "A"
+    assert verdict(books=books, kit=replace(NUMBERED, client_id=str.upper)).findings == []
+    assert verdict(books=books).count("lost") >= 1
 
 
 def test_an_order_in_doubt_at_the_end_is_found() -> None:
@@ -154,16 +188,17 @@ def test_a_chain_that_executed_more_than_its_target_is_found() -> None:
         written.append(records.INTENT, order, client_order_id=name, timestamp_ns=NOW)
         more = Fill("12", "BTC/USDT", OrderSide.BUY, 0.3, 100.0, 0.0, T0, f"{name}-1", client_order_id=name)
         written.append(records.REPORT, Filled(name, NOW, more), client_order_id=name, timestamp_ns=NOW)
-    found = judge(written.read(), BEFORE, after(), SYMBOLS)
+    found = judge(written.read(), BEFORE, after(), NUMBERED)
     assert [one.subject for one in found.findings if one.kind == "duplicated"] == ["d"]
 
 
-def test_the_plan_has_every_kind_of_fault_and_the_sandbox_takes_it() -> None:
+@pytest.mark.parametrize("venue", KITS)
+def test_the_plan_has_every_kind_of_fault_and_the_sandbox_takes_it(venue: str) -> None:
     from autotrader_lab.sandbox.fault_rules import RULES
 
-    plan = chaos_plan(1, "binance", 40.0, 2.0)
+    plan = chaos_plan(1, KITS[venue], 40.0, 2.0)
     assert {rule["do"] for rule in plan["rules"]} == set(RULES)
-    assert len(Sandbox(faults=plan).faults.report()["rules"]) == len(plan["rules"])
+    assert len(Sandbox(venues=[venue], faults=plan).faults.report()["rules"]) == len(plan["rules"])
 
 
 def test_outages_are_the_maintenance_windows_with_what_was_on_its_way() -> None:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import SecretStr
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
-from autotrader_lab.execution.adapters.ccxt_errors import Action, Meaning, translate, venue_message
+from autotrader_lab.execution.adapters.ccxt_errors import Action, Meaning, translate, venue_code, venue_message
 from autotrader_lab.execution.adapters.ccxt_pace import Pace
 from autotrader_lab.execution.adapters.ccxt_setups import setup_of
 from autotrader_lab.execution.adapters.ccxt_stream import StreamKeeper, Subscription, backoff_s
@@ -43,6 +43,7 @@ T = TypeVar("T")
 
 _TRIES = 4
 _ODD_CLOCK_MS = 500.0
+_CLOCK_MOVED_MS = 250.0
 _SOON_S = 2.0
 
 
@@ -73,6 +74,10 @@ class CcxtAccount(BaseBrokerAdapter):
     codes: ClassVar[Mapping[str, Meaning]] = {}
     limit_window_s: ClassVar[float | None] = None
     """In what window the venue counts requests: so long is the wait where it asks for one and names no time."""
+    clock_codes: ClassVar[frozenset[str]] = frozenset()
+    """The venue's codes for what came too late or too early by its clock, beside those ccxt has a class for."""
+    clock_hints: ClassVar[frozenset[str]] = frozenset()
+    """Names of ccxt's errors that may be the clock's fault and may be another's: the clock itself tells."""
 
     def __init__(
         self,
@@ -298,6 +303,7 @@ class CcxtAccount(BaseBrokerAdapter):
         self._budget.check(name, urgent=action == "cancel")
         if self._pace is not None:
             await self._pace.turn(action, name)
+        offset_ms = self.clock_offset_ms or 0.0
         try:
             return await call()
         except DataError as error:
@@ -306,10 +312,13 @@ class CcxtAccount(BaseBrokerAdapter):
         except AutoTraderError:
             raise
         except Exception as error:
-            if type(error).__name__ != "InvalidNonce" or call == exchange.fetch_time:
+            word = type(error).__name__
+            is_clock = word == "InvalidNonce" or venue_code(error) in self.clock_codes
+            if call == exchange.fetch_time or not (is_clock or word in self.clock_hints):
                 raise self._translate(error, action, name) from error
             log.warning("%s: the venue refused our timestamp, measuring the clock: %s", name, venue_message(error))
-        await self.sync_clock()
+            if abs(await self.sync_clock() - offset_ms) < _CLOCK_MOVED_MS and not is_clock:
+                raise self._translate(error, action, name) from error
         try:
             return await call()
         except Exception as error:

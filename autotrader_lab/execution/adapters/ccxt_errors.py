@@ -28,7 +28,7 @@ from autotrader_lab.model.errors import (
     VenueUnavailable,
 )
 
-__all__ = ["MEANINGS", "Action", "Meaning", "meaning_of", "scrub", "told", "translate"]
+__all__ = ["MEANINGS", "Action", "Meaning", "meaning_of", "scrub", "told", "translate", "venue_code"]
 
 Action = Literal["submit", "amend", "cancel", "query"]
 

@@ -86,6 +86,8 @@ class CoinbaseAdapter(CcxtAdapter):
     exchange_id = "coinbase"
     codes = codec.CODES
     limit_window_s = 1.0
+    # A token whose time has not come, or is over, is refused in the same words as a wrong key.
+    clock_hints = frozenset({"AuthenticationError"})
     capabilities = Capabilities(
         order_types=frozenset(OrderType) - {OrderType.STOP},
         times_in_force=frozenset({"GTC", "IOC", "FOK"}),

@@ -88,6 +88,7 @@ class OKXAdapter(CcxtAdapter):
     exchange_id = "okx"
     codes = codec.CODES
     limit_window_s = 2.0
+    clock_codes = frozenset({"50036"})
     capabilities = Capabilities(
         order_types=frozenset(OrderType),
         times_in_force=frozenset({"GTC", "IOC", "FOK"}),

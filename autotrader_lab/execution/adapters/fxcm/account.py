@@ -10,7 +10,7 @@ import importlib.util
 import logging
 import re
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pydantic import SecretStr
@@ -121,7 +121,7 @@ class FXCMAccount(FXCMBooks):
             deliver=self._on_message,
             tell=self._line_changed,
         )
-        self._inquiries = Inquiries(lambda: self._link, timeout_s)
+        self._inquiries = Inquiries(lambda: self._link, timeout_s, self._clock)
         self._timeout_s = timeout_s
         self._has_mass_status = True
         self._users: set[str] = set()
@@ -226,7 +226,7 @@ class FXCMAccount(FXCMBooks):
         views = [view for view in self.orders.values() if view.is_open and symbol in (None, view.symbol)]
         if len(views) > 1 and self._has_mass_status:
             try:
-                listed = await self._mass_status()
+                listed = await self._mass_status(again=False)
             except (Refused, NoAnswer) as error:
                 if not self._link.is_open:
                     raise
@@ -237,14 +237,19 @@ class FXCMAccount(FXCMBooks):
                 views = [view for view in views if view.is_open and not told & {view.order_id, view.client_order_id}]
         await asyncio.gather(*(self._look_up(view) for view in views))
 
-    async def _mass_status(self) -> list[Execution]:
+    async def _mass_status(self, *, again: bool = True) -> list[Execution]:
         """The account's working orders; their reports have reached our views by then."""
+
+        def body(key: str) -> Iterable[Field]:
+            return encode.mass_status_request(self.account, key)
+
+        if again:
+            return await self._inquiries.ask_again("AF", "M", body)
         key = self._inquiries.new_id("M")
-        return await self._inquiries.ask("AF", key, encode.mass_status_request(self.account, key))
+        return await self._inquiries.ask("AF", key, body(key))
 
     async def _load_account(self) -> AccountState:
-        key = self._inquiries.new_id("C")
-        for state in await self._inquiries.ask("BB", key, encode.account_request(key)):
+        for state in await self._inquiries.ask_again("BB", "C", encode.account_request):
             self._accounts[state.account] = state
         found = self._accounts.get(self.account)
         if found is None:
@@ -257,8 +262,7 @@ class FXCMAccount(FXCMBooks):
         return found
 
     async def _load_session(self) -> None:
-        key = self._inquiries.new_id("S")
-        (message,) = await self._inquiries.ask("g", key, encode.session_request(key))
+        (message,) = await self._inquiries.ask_again("g", "S", encode.session_request)
         self._take_session(message)
 
     def _take_session(self, message: FixMessage) -> None:
@@ -285,7 +289,7 @@ class FXCMAccount(FXCMBooks):
 
     # --- questions --------------------------------------------------------------------------------------------
 
-    async def _ask(self, msg_type: str, what: str, key: str, body: Iterable[Field], about: str = "") -> list[Any]:
+    async def _ask(self, msg_type: str, what: str, prefix: str, body: Callable[[str], Iterable[Field]]) -> list[Any]:
         """Ask something that is safe to ask again.
 
         Raises
@@ -294,7 +298,7 @@ class FXCMAccount(FXCMBooks):
             If there is no answer, or it is no.
         """
         try:
-            return await self._inquiries.ask(msg_type, key, body, about)
+            return await self._inquiries.ask_again(msg_type, prefix, body)
         except (NoAnswer, Refused) as error:
             raise VenueUnavailable(f"{VENUE} {self.environment}: {what}: {error}") from error
 
@@ -306,12 +310,14 @@ class FXCMAccount(FXCMBooks):
         OrderNotFound
             If it knows none.
         """
-        key = self._inquiries.new_id("H")
         found = self.instruments.find(order.symbol)
-        body = encode.status_request(order, found.venue_symbol, self.account, key, client_order_id)
         name = client_order_id or order.client_order_id or order.order_id
+
+        def body(key: str) -> Iterable[Field]:
+            return encode.status_request(order, found.venue_symbol, self.account, key, client_order_id)
+
         try:
-            (execution,) = await self._inquiries.ask("H", key, body, name)
+            (execution,) = await self._inquiries.ask_again("H", "H", body, name)
         except NoAnswer as silence:
             raise VenueUnavailable(f"{VENUE} {self.environment}: order {name}: {silence}") from silence
         except Refused as refused:
@@ -323,9 +329,10 @@ class FXCMAccount(FXCMBooks):
 
     async def _tickets(self, since_ns: int | None = None) -> list[Ticket]:
         """Open positions, or those closed since then."""
-        key = self._inquiries.new_id("P")
-        body = encode.positions_request(self.account, key, self._clock.now_ns(), since_ns)
-        return await self._ask("AN", "positions", key, body)
+        now_ns = self._clock.now_ns()
+        return await self._ask(
+            "AN", "positions", "P", lambda key: encode.positions_request(self.account, key, now_ns, since_ns)
+        )
 
     async def _look_up(self, view: Order) -> Order | None:
         """Bring our view up to the venue's; None if the venue shows nothing of it anywhere."""

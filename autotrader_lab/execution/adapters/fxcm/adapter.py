@@ -18,6 +18,7 @@ from typing import Any, Self
 from pydantic import SecretStr
 
 from autotrader_lab.execution.adapters.base import Capabilities
+from autotrader_lab.execution.adapters.fix.messages import Field
 from autotrader_lab.execution.adapters.fxcm import encode
 from autotrader_lab.execution.adapters.fxcm.account import FXCMAccount
 from autotrader_lab.execution.adapters.fxcm.books import NOT_SEEN, WORKING
@@ -221,12 +222,14 @@ class FXCMAdapter(FXCMAccount):
             return True
         order = view if view is not None else await self._foreign(order_id)
         name = order.client_order_id or order.order_id
-        key = self._inquiries.new_id(f"{name[:40]}-c")
-        self._aliases[key] = name
         symbol = self.instruments.find(order.symbol).venue_symbol
-        body = encode.cancel_request(order, symbol, self.account, key, self._clock.now_ns())
+
+        def body(key: str) -> Iterable[Field]:
+            self._aliases[key] = name
+            return encode.cancel_request(order, symbol, self.account, key, self._clock.now_ns())
+
         try:
-            (execution,) = await self._inquiries.ask("F", key, body, name)
+            (execution,) = await self._inquiries.ask_again("F", f"{name[:40]}-c", body, name)
         except NoAnswer as silence:
             raise VenueUnavailable(f"{VENUE} {self.environment}: cancel of {order_id}: {silence}") from silence
         except Refused:
@@ -418,8 +421,7 @@ class FXCMAdapter(FXCMAccount):
     async def get_account_balance(self) -> dict[str, float]:
         """The cash balance in the account's currency: deposits and realised profit, open positions left out."""
         await self._ready()
-        key = self._inquiries.new_id("C")
-        await self._ask("BB", "the account", key, encode.account_request(key))
+        await self._ask("BB", "the account", "C", encode.account_request)
         assert self.state is not None, "a connected account has reported itself"
         return {self.parameters.get("BASE_CRNCY", "USD"): float(self.state.balance)}
 

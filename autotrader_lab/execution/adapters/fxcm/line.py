@@ -8,15 +8,22 @@ is no evidence of anything.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from autotrader_lab.execution.adapters.fix.link import FixLink
 from autotrader_lab.execution.adapters.fix.messages import Field
 from autotrader_lab.execution.adapters.fxcm.decode import Refusal
+from autotrader_lab.model.clock import NS, Clock
 from autotrader_lab.model.errors import AutoTraderError
 
 __all__ = ["Inquiries", "NoAnswer", "Refused"]
+
+
+_TRIES = 4
+_SOON_S = 2.0
+_PAUSE_S = 0.1
 
 
 class NoAnswer(AutoTraderError):
@@ -52,11 +59,13 @@ class Inquiries:
         The link, once there is one.
     timeout_s : float
         Longest wait for an answer, seconds.
+    clock : Clock
     """
 
-    def __init__(self, link: Callable[[], FixLink], timeout_s: float) -> None:
+    def __init__(self, link: Callable[[], FixLink], timeout_s: float, clock: Clock) -> None:
         self._link = link
         self._timeout_s = timeout_s
+        self._clock = clock
         self._open: dict[str, _Question] = {}
         self._count = 0
 
@@ -88,6 +97,40 @@ class Inquiries:
         finally:
             if self._open.get(key) is question:
                 del self._open[key]
+
+    async def ask_again(
+        self, msg_type: str, prefix: str, body: Callable[[str], Iterable[Field]], about: str = ""
+    ) -> list[Any]:
+        """As :meth:`ask`, for what is safe to repeat, a question or a cancel.
+
+        Where it is soon known that no answer comes, as when a part of the venue is out, it is asked anew.
+
+        Parameters
+        ----------
+        msg_type : str
+        prefix : str
+            Of each attempt's key.
+        body : callable
+            From an attempt's key to the message's body.
+        about : str
+            The order it is about.
+
+        Raises
+        ------
+        VenueUnavailable, DataError, Refused, NoAnswer
+            As the last attempt.
+        """
+        began_ns = self._clock.monotonic_ns()
+        for attempt in range(1, _TRIES + 1):
+            key = self.new_id(prefix)
+            try:
+                return await self.ask(msg_type, key, body(key), about)
+            except NoAnswer:
+                is_late = self._clock.monotonic_ns() - began_ns > _SOON_S * NS
+                if is_late or attempt == _TRIES or not self._link().is_open:
+                    raise
+            await self._clock.sleep(_PAUSE_S * attempt * random.uniform(0.5, 1.0))
+        raise AssertionError("the last attempt returns or raises")
 
     def is_open(self, key: str) -> bool:
         """Whether somebody still waits for an answer to `key`."""

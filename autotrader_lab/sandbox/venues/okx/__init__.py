@@ -11,8 +11,9 @@ Covered
     account, orders, fills, positions, balance_and_position, orders-algo; and the operations order, batch-orders,
     cancel-order, batch-cancel-orders, amend-order, batch-amend-orders.
     Signatures, passphrase, time window, demo header and keys of the wrong environment are checked; a repeated client
-    order id is refused among open orders; a post-only order that would take and a fill-or-kill order that cannot be
-    filled are accepted and canceled, as the venue does; fees are taken from what is received and are negative.
+    order id is refused among open orders, and an order or change that arrives after its ``expTime``; a post-only
+    order that would take and a fill-or-kill order that cannot be filled are accepted and canceled, as the venue does;
+    fees are taken from what is received and are negative.
 
 Not covered
     Everything but spot in cash mode (margin, swaps, futures, options), attached take-profit and stop-loss orders,

@@ -102,7 +102,8 @@ class Api:
                 key = check_request(headers, text, self.world.keys, self.other_keys, now_ms, self.is_demo)
                 account = self.world.exchange.accounts[key.account]
             self.meter.spend(account.name if account else "", operation.name, operation.per_2s, now_ms)
-            return Answer(200, self.run(operation, Call(self.desk, params, rows, account)))
+            call = Call(self.desk, params, rows, account, headers.get("expTime", ""))
+            return Answer(200, self.run(operation, call))
         except ApiError as error:
             return Answer(error.status, error.body())
         finally:

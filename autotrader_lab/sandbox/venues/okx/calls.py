@@ -32,16 +32,24 @@ class Call:
         The body's objects when it is a list, else the one body.
     account : Account, optional
         Who asks, when it was proven.
+    deadline : str, default ""
+        The request's ``expTime``.
     """
 
     def __init__(
-        self, desk: Desk, params: Mapping[str, Any], rows: list[dict[str, Any]], account: Account | None = None
+        self,
+        desk: Desk,
+        params: Mapping[str, Any],
+        rows: list[dict[str, Any]],
+        account: Account | None = None,
+        deadline: str = "",
     ) -> None:
         self.desk = desk
         self.world: World = desk.world
         self.params = params
         self.rows = rows
         self.account = account
+        self.deadline = deadline
         self.now_ms = self.world.now_ms()
 
     @property

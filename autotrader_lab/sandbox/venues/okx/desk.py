@@ -30,7 +30,7 @@ from autotrader_lab.sandbox.spot import SpotExchange
 from autotrader_lab.sandbox.tape import Candle
 from autotrader_lab.sandbox.units import TooPrecise, notional, parse_e8
 from autotrader_lab.sandbox.venues.okx.algos import Algos, Deadlines
-from autotrader_lab.sandbox.venues.okx.errors import ApiError, RowError, refused_order, wrong
+from autotrader_lab.sandbox.venues.okx.errors import TOO_LATE, ApiError, RowError, refused_order, wrong
 from autotrader_lab.sandbox.venues.okx.rules import read_order
 from autotrader_lab.sandbox.world import World
 
@@ -287,12 +287,22 @@ class Desk:
         return {"clOrdId": client_id, "ordId": wire_id(order.order_id), **more, "ts": stamp, "sCode": "0", "sMsg": ""}
 
     def run_rows(
-        self, action: Callable[[Account, Mapping[str, Any]], Json], account: Account, rows: Sequence[Mapping[str, Any]]
+        self,
+        action: Callable[[Account, Mapping[str, Any]], Json],
+        account: Account,
+        rows: Sequence[Mapping[str, Any]],
+        deadline: str = "",
     ) -> Json:
-        """Run an action on every row: ``code`` 0 if all went well, 1 if none did, 2 in between."""
+        """Run an action on every row: ``code`` 0 if all went well, 1 if none did, 2 in between.
+
+        `deadline` is the request's ``expTime``, ms since the epoch: after it nothing new is done.
+        """
         data: list[Json] = []
+        is_late = deadline.isdigit() and int(deadline) < self.world.now_ms() and action != self.cancel
         for row in rows:
             try:
+                if is_late:
+                    raise RowError(*TOO_LATE)
                 data.append(action(account, row))
             except RowError as error:
                 data.append(self._failed(action, row, error))

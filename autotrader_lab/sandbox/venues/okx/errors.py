@@ -6,7 +6,7 @@ from typing import Any
 
 from autotrader_lab.sandbox.orders import Refused
 
-__all__ = ["ApiError", "RowError", "missing", "refused_order", "wrong"]
+__all__ = ["TOO_LATE", "ApiError", "RowError", "missing", "refused_order", "wrong"]
 
 
 class ApiError(Exception):
@@ -51,6 +51,12 @@ def wrong(name: str) -> RowError:
     """A parameter of an order is unusable; the blank at the end is the venue's."""
     return RowError("51000", f"Parameter {name} error ")
 
+
+TOO_LATE = (
+    "50036",
+    "The expTime can't be earlier than the current system time. Please adjust the expTime and try again.",
+)
+"""What is said to an order or change that arrives after its ``expTime``."""
 
 _REFUSALS = {
     "DUPLICATE_ORDER": ("51016", "Client order ID already exists."),

@@ -283,7 +283,7 @@ class Sockets:
             if not op.endswith(("cancel-order", "cancel-orders")):
                 self._api.meter.count_orders(connection.account.name, len(args), now_ms)
             action = getattr(self._desk, _ACTIONS[op])
-            body = self._desk.run_rows(action, connection.account, args)
+            body = self._desk.run_rows(action, connection.account, args, str(request.get("expTime") or ""))
             if body["code"] == "1":
                 body["msg"] = ""
             return body | self._api.stamps()

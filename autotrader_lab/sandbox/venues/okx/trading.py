@@ -36,7 +36,7 @@ def _rows(call: Call) -> list[Json]:
 
 def _batch(name: str) -> Callable[[Call], Json]:
     def run(call: Call) -> Json:
-        return call.desk.run_rows(getattr(call.desk, name), call.owner, _rows(call))
+        return call.desk.run_rows(getattr(call.desk, name), call.owner, _rows(call), call.deadline)
 
     return run
 
