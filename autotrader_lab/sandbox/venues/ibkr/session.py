@@ -28,6 +28,8 @@ VENUE = "ibkr"
 EVENTS_OF_ORDERS = frozenset({"3", "5", "11", "59"})
 EVENTS_OF_MARKETS = frozenset({"1", "2", "12", "13", "45", "46", "50", "90", "99"})
 ORDERS = frozenset({3, 4, 58})
+LISTS = frozenset({5, 7, 16, 99})
+"""Requests that are answered with messages of the kinds that events have."""
 NAMES: Mapping[int, str] = {
     1: "reqMktData",
     2: "cancelMktData",
@@ -325,7 +327,10 @@ class Session:
             self.fail(int(info.params.get("id", -1)), code, message)
         else:
             for report in told.body:
-                self._pass(report)
+                if message_id in LISTS:
+                    self.put(text(report))
+                else:
+                    self._pass(report)
 
     def _attempt(self, message_id: int, fields: list[str]) -> None:
         request_id = int(_params(message_id, fields).get("id", -1))
