@@ -88,11 +88,21 @@ class OKXConfig(_Section):
 
 
 class IBKRConfig(_Section):
-    """Trader Workstation or Gateway. TWS listens on 7497 for paper and 7496 for live, Gateway on 4002 and 4001."""
+    """Trader Workstation or Gateway. TWS listens on 7497 for paper and 7496 for live, Gateway on 4002 and 4001.
+
+    `environment` is the port's, and paper for any other port; the account that answers is checked against it.
+    """
 
     host: str = "127.0.0.1"
     port: Annotated[Integer, Field(ge=1, le=65535)] = 7497
     client_id: Annotated[Integer, Field(ge=0)] = 1
+    account: str = ""
+    environment: Literal["paper", "live"] | None = None
+    exchange: str = "SMART"
+    currency: str = "USD"
+    contracts: dict[str, dict[str, str | int | float]] = Field(default_factory=dict)
+    outside_hours: bool = False
+    delayed_data: bool = False
 
 
 class OandaConfig(_Section):

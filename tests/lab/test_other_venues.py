@@ -22,6 +22,7 @@ LADDER = ("paper", "testnet", "live")
         ("coinbase", "BTC/USDT", 0.01, LADDER[:2]),
         ("fxcm", "EUR/USD", 2_000, LADDER),
         ("oanda", "EUR/USD", 2_000, LADDER),
+        ("ibkr", "AAPL", 20, LADDER),
     ],
 )
 async def test_a_strategy_trades_paper_on_the_venues_market_and_then_at_the_venue(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
@@ -85,12 +85,24 @@ def _environment(
     return Listing(module, class_name, account, world_key, is_testnet, sandbox)
 
 
+def _is_ibkr_paper(given: Mapping[str, Any]) -> bool:
+    """Interactive Brokers' worlds have a port each, and a name where the port is somebody's own."""
+    package = importlib.import_module("autotrader_lab.execution.adapters.ibkr.account")
+    return bool(package.environment_of(given.get("port", 7497), given.get("environment")) == "paper")
+
+
+def _ibkr() -> Listing:
+    named = _environment("ibkr", "IBKRAdapter", "account", "port", "paper")
+    return replace(named, is_testnet=_is_ibkr_paper)
+
+
 LISTED: dict[str, Listing] = {
     "binance": _crypto("binance", "BinanceAdapter", {"api_key": "api_key", "api_secret": "api_secret"}),
     "okx": _crypto("okx", "OKXAdapter", {"api_key": "api_key", "api_secret": "api_secret", "passphrase": "passphrase"}),
     "coinbase": _crypto("coinbase", "CoinbaseAdapter", {"api_key": "api_key", "api_secret": "pem"}),
     "fxcm": _environment("fxcm", "FXCMAdapter", "account", "environment", "demo"),
     "oanda": _environment("oanda", "OandaAdapter", "account_id", "environment", "practice"),
+    "ibkr": _ibkr(),
 }
 
 

@@ -55,7 +55,7 @@ class AccountProfit(msgspec.Struct, frozen=True):
     realised: float | None
 
 
-def environment_of(port: int, environment: str = "") -> str:
+def environment_of(port: int, environment: str | None = None) -> str:
     """Paper or live: what was said, else what the port says; any other port is paper until somebody says live.
 
     Raises
@@ -63,7 +63,7 @@ def environment_of(port: int, environment: str = "") -> str:
     ConfigError
         If the two contradict each other.
     """
-    if environment not in ("", *ENVIRONMENTS):
+    if environment and environment not in ENVIRONMENTS:
         raise ConfigError(f"{VENUE}: environment {environment!r} is none of {', '.join(ENVIRONMENTS)}")
     by_port = "live" if port in LIVE_PORTS else "paper" if port in PAPER_PORTS else ""
     if by_port and environment and by_port != environment:
@@ -84,7 +84,7 @@ class IBKRAccount(IBKRBooks):
         client_id: int = 1,
         *,
         account: str = "",
-        environment: str = "",
+        environment: str | None = None,
         exchange: str = "SMART",
         currency: str = "USD",
         contracts: Mapping[str, Mapping[str, Any]] | None = None,
