@@ -21,6 +21,7 @@ from autotrader_lab.execution.adapters.oanda import encode
 from autotrader_lab.execution.adapters.oanda.books import ALREADY_EXISTS, NOT_SEEN, WORKING, log
 from autotrader_lab.execution.adapters.oanda.decode import VENUE
 from autotrader_lab.execution.adapters.oanda.queries import OandaQueries, specifier
+from autotrader_lab.execution.adapters.oanda.values import number_of
 from autotrader_lab.model.clock import Clock
 from autotrader_lab.model.errors import (
     AuthenticationFailed,
@@ -65,6 +66,8 @@ class OandaAdapter(OandaQueries):
         So long after it was sent an order may still arrive, so that it is not called absent before.
     paced : bool, default True
         Keep to two new connections a second.
+    ca_file : str, optional
+        Certificates to trust instead of the usual ones: those of a sandbox with TLS.
 
     Raises
     ------
@@ -99,6 +102,7 @@ class OandaAdapter(OandaQueries):
         silence_s: float = 12.0,
         arrival_window_s: float = 5.0,
         paced: bool = True,
+        ca_file: str = "",
     ) -> None:
         super().__init__(
             account_id,
@@ -110,6 +114,7 @@ class OandaAdapter(OandaQueries):
             silence_s=silence_s,
             arrival_window_s=arrival_window_s,
             paced=paced,
+            ca_file=ca_file,
         )
 
     @staticmethod
@@ -162,6 +167,7 @@ class OandaAdapter(OandaQueries):
         if earlier is not None:
             await self._check_repeated(earlier)
         self.orders[name] = order
+        self._known_at_sending[name] = self._known
         order.submitted_at = self._clock.now()
         try:
             await self._send(order, instrument)
@@ -338,5 +344,4 @@ class OandaAdapter(OandaQueries):
 
 
 def _number(row: Mapping[str, Any]) -> int:
-    name = str(row.get("id", ""))
-    return int(name) if name.isdigit() else 0
+    return number_of(str(row.get("id", "")))

@@ -19,9 +19,9 @@ from autotrader_lab.execution.adapters.oanda.decode import (
     Refusal,
     Ticket,
     Transaction,
-    universal,
 )
-from autotrader_lab.execution.adapters.oanda.values import text_of
+from autotrader_lab.execution.adapters.oanda.figures import universal
+from autotrader_lab.execution.adapters.oanda.values import number_of, text_of
 from autotrader_lab.model.clock import from_ns
 from autotrader_lab.model.orders import (
     Accepted,
@@ -57,9 +57,8 @@ _STATES = {
 
 def is_later(order_id: str, than: str) -> bool:
     """Whether an order came after another: their ids are the numbers of the transactions that made them."""
-    if order_id.isdigit() and than.isdigit():
-        return int(order_id) > int(than)
-    return order_id != than
+    ours, theirs = number_of(order_id), number_of(than)
+    return ours > theirs if ours and theirs else order_id != than
 
 
 def fill_of(done: Executed, home: str, symbol: str, client_order_id: str) -> Fill:

@@ -28,6 +28,10 @@ _RESERVED = 2
 """Threads that questions leave free for orders."""
 
 
+_TOO_LATE = 0.1
+"""Part of the longest wait for an answer, at its end, in which nothing is sent any more."""
+
+
 class Failed(AutoTraderError):
     """A request came to nothing; the library's error is the ``__cause__``.
 
@@ -50,9 +54,10 @@ class Failed(AutoTraderError):
 class _Job:
     """One request on its way through the crew."""
 
-    def __init__(self, endpoint: Any, future: asyncio.Future[Answer]) -> None:
+    def __init__(self, endpoint: Any, future: asyncio.Future[Answer], last_s: float) -> None:
         self.endpoint = endpoint
         self.future = future
+        self.last_s = last_s
         self.hand: _Hand | None = None
 
 
@@ -131,7 +136,8 @@ class Crew:
         """
         if not self._is_open or self._loop is None:
             raise Failed("disconnected", left=False)
-        job = _Job(endpoint, self._loop.create_future())
+        # What would be sent just before its asker gives up would only be in doubt.
+        job = _Job(endpoint, self._loop.create_future(), self._loop.time() + (1 - _TOO_LATE) * self._timeout_s)
         heapq.heappush(self._waiting, (urgency, next(self._numbers), job))
         self._pump()
         try:
@@ -177,7 +183,7 @@ class Crew:
         assert self._loop is not None, "there is a loop once it is open"
         while self._waiting:
             urgency, _, job = self._waiting[0]
-            if job.future.done():
+            if job.future.done() or job.last_s <= self._loop.time():
                 heapq.heappop(self._waiting)
                 continue
             busy_with_data = sum(1 for hand in self._hands if hand.is_data)

@@ -99,7 +99,8 @@ def _reason(failed: Failed) -> str:
 def _from_status(status: int, text: str, headers: Any, what: str, changes: bool) -> VenueError:
     body = _body(text)
     message, code = shown(body.get("errorMessage", "")), shown(body.get("errorCode", "") or status)
-    words = f"{what}: {message or 'an answer without a word of the venue'} (status {status}, {code})"
+    number = next((f", request {shown(value)}" for name, value in headers.items() if name.lower() == "requestid"), "")
+    words = f"{what}: {message or 'an answer without a word of the venue'} (status {status}, {code}{number})"
     doubt = OutcomeUnknown if changes else VenueUnavailable
     if status == 429:
         return RateLimited(words, _seconds(headers))
@@ -142,6 +143,6 @@ def translate_stream(error: BaseException, name: str) -> VenueError:
     if isinstance(error, StreamStopped):
         return VenueUnavailable(f"{name}: {error}")
     told = str(error).lower()
-    if isinstance(error, requests.Timeout) or "timed out" in told:
+    if isinstance(error, (requests.Timeout, TimeoutError)) or "timed out" in told:
         return VenueUnavailable(f"{name}: silent for too long")
     return VenueUnavailable(f"{name}: the connection failed ({type(error).__name__})")

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from autotrader_lab.execution.adapters.oanda.decode import VENUE, decode_quote
+from autotrader_lab.execution.adapters.oanda.figures import decode_quote
+from autotrader_lab.execution.adapters.oanda.values import VENUE
 from autotrader_lab.execution.market_data.feeds import MarketCallback
 from autotrader_lab.model.errors import DataError
 from autotrader_lab.model.market import Quote

@@ -7,19 +7,19 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from autotrader_lab.execution.adapters.oanda import decode
+from autotrader_lab.execution.adapters.oanda import decode, figures
 from autotrader_lab.execution.adapters.oanda.account import OandaAccount
 from autotrader_lab.execution.adapters.oanda.books import NOT_SEEN, fill_of
 from autotrader_lab.execution.adapters.oanda.decode import (
     VENUE,
-    AccountState,
     Created,
     Ended,
     Executed,
     Refusal,
     Ticket,
 )
-from autotrader_lab.execution.adapters.oanda.values import items, record
+from autotrader_lab.execution.adapters.oanda.figures import AccountState
+from autotrader_lab.execution.adapters.oanda.values import items, number_of, record
 from autotrader_lab.model.clock import from_ns, to_ns
 from autotrader_lab.model.errors import DataError, OrderNotFound, VenueUnavailable
 from autotrader_lab.model.instruments import Instruments
@@ -71,6 +71,8 @@ class OandaQueries(OandaAccount):
             ticket = await self._ticket(view.order_id or by_name)
         except OrderNotFound:
             return await self._search(view)
+        if view.status in NOT_SEEN and ticket.state != "PENDING" and self._was_before(view, ticket.order_id):
+            return await self._search(view)
         self._synchronise(view, ticket, self._clock.now_ns())
         if ticket.state != "PENDING" and ticket.ended_by and view.is_open:
             self._take(await self._transaction(ticket.ended_by))
@@ -78,12 +80,26 @@ class OandaQueries(OandaAccount):
 
     async def _search(self, view: Order) -> Order | None:
         """An order that the venue does not know by its name: whatever its transactions tell."""
-        sent_ns = to_ns(view.submitted_at or view.created_at or from_ns(self._clock.now_ns() - _DAY_NS))
-        async for told in self._told_since(sent_ns - _MARGIN_NS):
-            names = (getattr(told, "client_id", ""), getattr(told, "order_id", ""))
-            if (view.client_order_id and view.client_order_id in names) or (view.order_id and view.order_id in names):
-                self._take(told)
+        known = self._known_at_sending.get(view.client_order_id)
+        if known is not None:
+            async for rows, _ in self._listed_since(known):
+                for told in self._understood(rows):
+                    self._take_if(view, told)
+        else:
+            sent_ns = to_ns(view.submitted_at or view.created_at or from_ns(self._clock.now_ns() - _DAY_NS))
+            async for told in self._told_since(sent_ns - _MARGIN_NS):
+                self._take_if(view, told)
         return None if view.status in NOT_SEEN else view.copy()
+
+    def _take_if(self, view: Order, told: Any) -> None:
+        names = {getattr(told, "client_id", ""), getattr(told, "order_id", "")} - {""}
+        if names & {view.client_order_id, view.order_id}:
+            self._take(told)
+
+    def _was_before(self, view: Order, number: str) -> bool:
+        """Whether a transaction was there before the order was sent: an earlier order's, under the same id."""
+        known = self._known_at_sending.get(view.client_order_id)
+        return known is not None and 0 < number_of(number) <= known
 
     async def _ticket(self, named: str) -> Ticket:
         """An order, or the one it was replaced by in the end.
@@ -185,16 +201,17 @@ class OandaQueries(OandaAccount):
             if kinds:
                 ids["type"] = kinds
             answer = await self._ask(TransactionIDRange(self.account_id, params=ids), name)
-            for told in self._understood(answer):
+            try:
+                rows = items(answer, "transactions")
+            except DataError as error:
+                raise VenueUnavailable(f"{name}: not understood: {error}") from error
+            for told in self._understood(rows):
                 if told.timestamp_ns >= since_ns:
                     yield told
 
-    def _understood(self, body: Mapping[str, Any]) -> list[Created | Executed | Ended | Refusal]:
+    @staticmethod
+    def _understood(rows: list[Mapping[str, Any]]) -> list[Created | Executed | Ended | Refusal]:
         found = []
-        try:
-            rows = items(body, "transactions")
-        except DataError as error:
-            raise VenueUnavailable(f"{VENUE} {self.environment}: transactions not understood: {error}") from error
         for row in rows:
             try:
                 told = decode.decode_transaction(row)
@@ -213,7 +230,7 @@ class OandaQueries(OandaAccount):
         self._connected()
         name = f"{VENUE} {self.environment}: positions"
         try:
-            held = decode.decode_positions(await self._ask(OpenPositions(self.account_id), name))
+            held = figures.decode_positions(await self._ask(OpenPositions(self.account_id), name))
         except DataError as error:
             raise VenueUnavailable(f"{name}: not understood: {error}") from error
         net = {view.symbol: 0.0 for view in self.orders.values()}
@@ -232,7 +249,7 @@ class OandaQueries(OandaAccount):
         self._connected()
         name = f"{VENUE} {self.environment}: the account"
         try:
-            self.state = decode.decode_account(await self._ask(AccountSummary(self.account_id), name))
+            self.state = figures.decode_account(await self._ask(AccountSummary(self.account_id), name))
         except DataError as error:
             raise VenueUnavailable(f"{name}: not understood: {error}") from error
         return self.state
@@ -267,21 +284,21 @@ class OandaQueries(OandaAccount):
 
         if not 1 <= count <= 5_000:
             raise DataError(f"{VENUE}: count {count} must be 1 to 5000")
-        decode.granularity_ns(granularity)
+        figures.granularity_ns(granularity)
         self._connected()
         instrument = self.instruments.find(symbol)
         params = {"granularity": granularity, "count": str(count), "price": "M"}
         name = f"{VENUE} {self.environment}: candles of {instrument.symbol}"
         body = await self._ask(InstrumentsCandles(instrument.venue_symbol, params=params), name)
         try:
-            return decode.decode_bars(record(body, "the candles"))
+            return figures.decode_bars(record(body, "the candles"))
         except DataError as error:
             raise VenueUnavailable(f"{name}: not understood: {error}") from error
 
 
 def specifier(order_id: str) -> str:
     """How Oanda names an order: by its own number, or by ``@`` and ours."""
-    return order_id if order_id.isdigit() else f"@{quote(order_id, safe='')}"
+    return order_id if number_of(order_id) else f"@{quote(order_id, safe='')}"
 
 
 def _rfc3339(at_ns: int) -> str:

@@ -152,17 +152,15 @@ class KeptStream:
     async def _open(self) -> _Reader:
         reader = _Reader(self.name, self._make_wire(), self._endpoint(), self._silence_s)
         try:
-            await reader.opened
+            # Its own timeouts begin anew with every byte.
+            async with asyncio.timeout(self._silence_s):
+                await reader.opened
             await self._on_open()
-        except VenueError:
+        except BaseException as error:
             await reader.close()
-            raise
-        except Exception as error:
-            await reader.close()
+            if isinstance(error, VenueError) or not isinstance(error, Exception):
+                raise
             raise translate_stream(error, self.name) from error
-        except asyncio.CancelledError:
-            await reader.close()
-            raise
         return reader
 
     async def _keep(self, reader: _Reader) -> None:

@@ -11,12 +11,14 @@ from typing import Any
 from autotrader_lab.model.clock import to_ns
 from autotrader_lab.model.errors import DataError
 
-__all__ = ["VENUE", "decimal", "identifier", "items", "record", "text_of", "time_ns", "word"]
+__all__ = ["VENUE", "decimal", "identifier", "items", "number_of", "record", "text_of", "time_ns", "word"]
 
 VENUE = "oanda"
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,12}))?(?:Z|z|([+-])(\d\d):(\d\d))?")
 _UNIX = re.compile(r"(\d{1,11})(?:\.(\d{1,12}))?")
 _MISSING = object()
+_MOST_DIGITS = 25
+_LONGEST_ID = 256
 
 
 def _name(body: Mapping[str, Any], key: str) -> str:
@@ -44,8 +46,8 @@ def decimal(body: Mapping[str, Any], key: str, default: Decimal | object = _MISS
         found = Decimal(value if isinstance(value, (str, int)) else repr(value))
     except ArithmeticError as error:
         raise DataError(f"{_name(body, key)} is no number: {str(value)[:40]!r}") from error
-    if not found.is_finite():
-        raise DataError(f"{_name(body, key)} is not finite: {str(value)[:40]!r}")
+    if not found.is_finite() or (found and abs(found.adjusted()) > _MOST_DIGITS):
+        raise DataError(f"{_name(body, key)} is beyond any amount: {str(value)[:40]!r}")
     return found
 
 
@@ -58,11 +60,16 @@ def identifier(body: Mapping[str, Any], key: str, default: str | None = None) ->
         If it is missing and there is no default.
     """
     value = body.get(key)
-    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or not 0 < len(str(value)) <= _LONGEST_ID:
         if value is None and default is not None:
             return default
         raise DataError(f"{_name(body, key)} is no id: {str(value)[:40]!r}")
     return str(value)
+
+
+def number_of(name: str) -> int:
+    """The number of a transaction, 0 for a name that is none."""
+    return int(name) if name.isascii() and name.isdigit() and len(name) <= 18 else 0
 
 
 def word(body: Mapping[str, Any], key: str, default: str | None = None) -> str:

@@ -128,6 +128,8 @@ class Wire:
         Longest wait for a connection, and for the next bytes; seconds.
     pace : ConnectionPace
     clock : Clock
+    ca_file : str
+        Certificates to trust instead of the usual ones; empty for those.
 
     Attributes
     ----------
@@ -136,7 +138,14 @@ class Wire:
     """
 
     def __init__(
-        self, environment: str, token: str, connect_s: float, read_s: float, pace: ConnectionPace, clock: Clock
+        self,
+        environment: str,
+        token: str,
+        connect_s: float,
+        read_s: float,
+        pace: ConnectionPace,
+        clock: Clock,
+        ca_file: str = "",
     ) -> None:
         self._pace = pace
         self._clock = clock
@@ -156,6 +165,7 @@ class Wire:
         # A .netrc with an entry for the host would replace the token.
         session.auth = _as_it_is
         session.trust_env = urlsplit(library.TRADING_ENVIRONMENTS[environment]["api"]).hostname not in LOCAL
+        session.verify = ca_file or True
         session.hooks["response"].append(self._on_head)
         for scheme in ("https://", "http://"):
             session.mount(scheme, _Adapter(self))
