@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 
@@ -24,6 +25,7 @@ MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 WEEK_MS = 7 * DAY_MS
 MONDAY_MS = 4 * DAY_MS
+KEPT_MINUTES = 20_000
 
 INTERVALS_MS = {
     "1s": 1_000,
@@ -122,12 +124,25 @@ class Tape:
         self._instrument = instrument
         self.trades: deque[TradeEvent] = deque(maxlen=keep)
         self.aggregates: deque[AggregateTrade] = deque(maxlen=keep)
-        self.minutes: deque[Candle] = deque(maxlen=20_000)
+        self._minutes: deque[Candle] = deque(maxlen=KEPT_MINUTES)
+        self._past: Callable[[], list[Candle]] | None = None
         self.seconds: deque[Candle] = deque(maxlen=keep)
         self._aggregate_id = 0
 
+    @property
+    def minutes(self) -> deque[Candle]:
+        """Candles of a minute, the oldest first."""
+        if self._past is not None:
+            make, self._past = self._past, None
+            room = KEPT_MINUTES - len(self._minutes)
+            self._minutes.extendleft(reversed(make()[-room:] if room else ()))
+        return self._minutes
+
     def backfill(self, seed: int, price: int, now_ms: int, minutes: int = 2_880) -> None:
-        """Make up the minutes before `now_ms`, ending at `price` (e8)."""
+        """Make up the minutes before `now_ms`, ending at `price` (e8), once somebody looks at them."""
+        self._past = partial(self._make_past, seed, price, now_ms, minutes)
+
+    def _make_past(self, seed: int, price: int, now_ms: int, minutes: int) -> list[Candle]:
         source = random.Random(f"past/{seed}/{self._instrument.symbol}")
         tick, step = self._instrument.tick, self._instrument.step
         sigma = self._instrument.volatility * math.sqrt(60 / (365 * 86_400))
@@ -138,6 +153,7 @@ class Tape:
             path.append(log_price)
         closes = [max(tick, round(price * math.exp(x) / tick) * tick) for x in reversed(path)]
         start_ms = interval_start(now_ms, "1m") - minutes * MINUTE_MS
+        past: list[Candle] = []
         for index in range(minutes):
             first, last = closes[index], closes[index + 1]
             reach = round(price * sigma * abs(source.gauss(0, 0.7)) / tick) * tick
@@ -146,7 +162,7 @@ class Tape:
             )
             taken = volume * source.randint(30, 70) // 100 // step * step
             middle = (first + last) // 2 // tick * tick
-            self.minutes.append(
+            past.append(
                 Candle(
                     start_ms + index * MINUTE_MS,
                     first,
@@ -160,6 +176,7 @@ class Tape:
                     source.randint(80, 400),
                 )
             )
+        return past
 
     def add(self, trade: TradeEvent) -> AggregateTrade:
         """Record a trade; returns the aggregate it belongs to."""
@@ -180,7 +197,7 @@ class Tape:
             trade.trade_id,
             trade.trade_id,
         )
-        for candles, length_ms in ((self.minutes, MINUTE_MS), (self.seconds, 1_000)):
+        for candles, length_ms in ((self._minutes, MINUTE_MS), (self.seconds, 1_000)):
             open_ms = trade.time_ms // length_ms * length_ms
             if candles and candles[-1].open_ms >= open_ms:
                 candles[-1].add(piece)
