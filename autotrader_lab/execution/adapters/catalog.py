@@ -87,7 +87,7 @@ def _environment(
 
 def _is_ibkr_paper(given: Mapping[str, Any]) -> bool:
     """Interactive Brokers' worlds have a port each, and a name where the port is somebody's own."""
-    package = importlib.import_module("autotrader_lab.execution.adapters.ibkr.account")
+    package = importlib.import_module("autotrader_lab.execution.adapters.ibkr.worlds")
     return bool(package.environment_of(given.get("port", 7497), given.get("environment")) == "paper")
 
 

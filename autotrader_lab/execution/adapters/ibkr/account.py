@@ -1,6 +1,6 @@
-"""The connection to one account: who is logged on and where, what follows a logon, every message on its way in.
+"""The connection to one account: who is logged on and where, what follows a logon, how it ends.
 
-Over :mod:`.books` (what reports mean), under :mod:`.queries` (what is asked) and :mod:`.adapter` (what is sent).
+Over :mod:`.listener` (what TWS says), under :mod:`.queries` (what is asked) and :mod:`.adapter` (what is sent).
 """
 
 from __future__ import annotations
@@ -8,26 +8,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from decimal import Decimal
 from typing import Any
-
-import msgspec
 
 from autotrader_lab.execution.adapters.base import ConnectionState
 from autotrader_lab.execution.adapters.ibkr import decode
-from autotrader_lab.execution.adapters.ibkr.asking import NoAnswer, Questions, Refused
-from autotrader_lab.execution.adapters.ibkr.books import IBKRBooks, Word
-from autotrader_lab.execution.adapters.ibkr.codes import CONNECTIVITY_LOST, CONNECTIVITY_RESTORED, DATA_LOST, Meaning
+from autotrader_lab.execution.adapters.ibkr.asking import NoAnswer, Refused
+from autotrader_lab.execution.adapters.ibkr.codes import DATA_LOST, Meaning
 from autotrader_lab.execution.adapters.ibkr.contracts import check_mapping
-from autotrader_lab.execution.adapters.ibkr.decode import VENUE, Phase, Security, Standing, Terms
+from autotrader_lab.execution.adapters.ibkr.decode import VENUE, Phase, Security, Terms
+from autotrader_lab.execution.adapters.ibkr.handles import Word
 from autotrader_lab.execution.adapters.ibkr.library import load_library
 from autotrader_lab.execution.adapters.ibkr.link import Link
+from autotrader_lab.execution.adapters.ibkr.listener import AccountProfit, IBKRListener, Key
 from autotrader_lab.execution.adapters.ibkr.pace import Action, Pace
+from autotrader_lab.execution.adapters.ibkr.worlds import choose_account, environment_of
 from autotrader_lab.model.clock import Clock, SystemClock
 from autotrader_lab.model.errors import (
-    AuthenticationFailed,
     ConfigError,
-    DataError,
     NotConnected,
     VenueError,
     VenueUnavailable,
@@ -35,46 +32,12 @@ from autotrader_lab.model.errors import (
 from autotrader_lab.model.instruments import Instruments
 from autotrader_lab.model.orders import Order
 
-__all__ = ["ENVIRONMENTS", "LIVE_PORTS", "PAPER_PORTS", "AccountProfit", "IBKRAccount", "environment_of"]
+__all__ = ["IBKRAccount"]
 
 log = logging.getLogger(__name__)
 
-ENVIRONMENTS = ("paper", "live")
-PAPER_PORTS = (7497, 4002)
-LIVE_PORTS = (7496, 4001)
 
-Key = int | tuple[int, int]
-
-
-class AccountProfit(msgspec.Struct, frozen=True):
-    """The account's profit in its base currency, as IB counts it; None where IB does not tell."""
-
-    timestamp_ns: int
-    daily: float | None
-    unrealised: float | None
-    realised: float | None
-
-
-def environment_of(port: int, environment: str | None = None) -> str:
-    """Paper or live: what was said, else what the port says; any other port is paper until somebody says live.
-
-    Raises
-    ------
-    ConfigError
-        If the two contradict each other.
-    """
-    if environment and environment not in ENVIRONMENTS:
-        raise ConfigError(f"{VENUE}: environment {environment!r} is none of {', '.join(ENVIRONMENTS)}")
-    by_port = "live" if port in LIVE_PORTS else "paper" if port in PAPER_PORTS else ""
-    if by_port and environment and by_port != environment:
-        raise ConfigError(
-            f"{VENUE}: environment is {environment!r} and port {port} is the {by_port} one; TWS listens on 7497 for "
-            "paper and 7496 for live, Gateway on 4002 and 4001"
-        )
-    return environment or by_port or "paper"
-
-
-class IBKRAccount(IBKRBooks):
+class IBKRAccount(IBKRListener):
     """One account over one connection; see :class:`~.adapter.IBKRAdapter` for the parameters."""
 
     def __init__(
@@ -111,23 +74,20 @@ class IBKRAccount(IBKRBooks):
         ):
             if value <= 0:
                 raise ConfigError(f"{VENUE}: {name} {value} must be positive, seconds")
-        super().__init__(clock if clock is not None else SystemClock(), commission_wait_s)
+        super().__init__(clock if clock is not None else SystemClock(), commission_wait_s, timeout_s, client_id)
         self.instruments = Instruments(venue=VENUE)
         self.environment = environment_of(port, environment)
         self.account = account
         self.accounts: tuple[str, ...] = ()
-        self.client_id = client_id
         self.exchange, self.currency = exchange, currency
         self.outside_hours = outside_hours
         self.delayed_data = delayed_data
-        self.profit: AccountProfit | None = None
         self._written = check_mapping(contracts or {})
         self._wanted_account = account
         self._timeout_s = timeout_s
         self._messages_1s = messages_1s
         self._library = load_library(library)
         self._pace = Pace(self._clock, messages_1s)
-        self._questions = Questions(timeout_s, self._no_answer)
         self._link = Link(
             self._library,
             host,
@@ -143,16 +103,8 @@ class IBKRAccount(IBKRBooks):
             time_zone=time_zone,
         )
         self._users: set[str] = set()
-        self._next_id = 1
-        self._is_cut = False
         self._restoring: asyncio.Task[Any] | None = None
-        self._terms: dict[Key, Terms] = {}
-        self._standings: dict[Key, Standing] = {}
-        self._phases: dict[Key, Phase | None] = {}
-        self._market_callbacks: list[Callable[[str, tuple[Any, ...]], None]] = []
         self._resubscribe: list[Callable[[], Coroutine[Any, Any, None]]] = []
-        self._profit_callbacks: list[Callable[[AccountProfit], None]] = []
-        self._profit_id = 0
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.environment}, {self.account or 'no account yet'}, {self._link!r})"
@@ -213,6 +165,9 @@ class IBKRAccount(IBKRBooks):
                 return  # told when TWS lost IB
         self._connection(state, reason)
 
+    def _drop(self, reason: str) -> None:
+        self._link.drop(reason)
+
     def _no_answer(self, reason: str) -> None:
         if not self._is_cut:
             self._link.drop(f"{reason}; a late answer must not be taken for a later one")
@@ -228,32 +183,11 @@ class IBKRAccount(IBKRBooks):
         self._terms.clear()
         self._standings.clear()
         self._phases.clear()
-        self._choose_account(tuple(self._link.wire.accounts))
+        self.accounts = tuple(self._link.wire.accounts)
+        self.account = choose_account(self.accounts, self._wanted_account, self.environment)
         await self._catch_up()
         await self._check_clock()
         await self._subscribe_again()
-
-    def _choose_account(self, accounts: tuple[str, ...]) -> None:
-        self.accounts = accounts
-        name = self._wanted_account or (accounts[0] if len(accounts) == 1 else "")
-        if not name:
-            raise AuthenticationFailed(
-                f"{VENUE} {self.environment}: the login has {len(accounts)} accounts ({', '.join(accounts)}); say "
-                "which with account="
-            )
-        if name not in accounts:
-            raise AuthenticationFailed(
-                f"{VENUE} {self.environment}: the login has no account {name!r}; it has {', '.join(accounts) or 'none'}"
-            )
-        # Paper accounts begin with D: DU single ones, DF and DI those of an advisor.
-        found = "paper" if name.upper().startswith("D") else "live"
-        if found != self.environment:
-            raise AuthenticationFailed(
-                f"{VENUE}: environment is {self.environment!r} and the account {name!r} that answers is a {found} one"
-                f"{', with real money' if found == 'live' else ''}; log TWS on to the other account, or set port and "
-                f"environment to {found}"
-            )
-        self.account = name
 
     async def _catch_up(self) -> None:
         """Learn what became of our orders: those that work, what executed, and those that ended."""
@@ -355,118 +289,6 @@ class IBKRAccount(IBKRBooks):
             await self._clock.sleep(self._commission_wait_s / 50)
         return found
 
-    # --- what comes in ----------------------------------------------------------------------------------------
-
-    def _on_message(self, name: str, values: tuple[Any, ...]) -> None:
-        """One callback of the client library, in its order."""
-        try:
-            self._take(name, values)
-        except DataError as error:
-            log.warning("%s: a message (%s) was not understood: %s", VENUE, name, error)
-
-    def _take(self, name: str, values: tuple[Any, ...]) -> None:
-        if name == "openOrder":
-            self._take_order(*values)
-        elif name == "orderStatus":
-            self._take_standing(decode.decode_standing(*values))
-        elif name == "execDetails":
-            request_id, contract, execution = values
-            self._take_execution(request_id, decode.decode_execution(contract, execution))
-        elif name == "commissionReport":
-            self._absorb_commission(decode.decode_commission(values[0]))
-        elif name == "error":
-            self._take_error(*values)
-        elif name == "openOrderEnd":
-            self._questions.end("openOrders")
-        elif name == "completedOrder":
-            contract, order, state = values
-            terms = decode.decode_order(0, contract, order, state)
-            if terms.account in ("", self.account):
-                self._questions.part("completedOrders", terms)
-        elif name == "completedOrdersEnd":
-            self._questions.end("completedOrders")
-        elif name == "position":
-            account, contract, size, _ = values
-            if account == self.account:
-                part = (decode.decode_security(contract), decode.number(size, "position") or Decimal(0))
-                self._questions.part("positions", part)
-        elif name == "positionEnd":
-            self._questions.end("positions")
-        elif name == "currentTime":
-            self._questions.part("currentTime", int(values[0]))
-            self._questions.end("currentTime")
-        elif name == "nextValidId":
-            self._next_id = max(self._next_id, int(values[0]))
-        elif name == "contractDetails":
-            self._questions.part(values[0], decode.decode_details(values[1]))
-        elif name == "accountSummary":
-            self._questions.part(values[0], values[1:])
-        elif name == "historicalData":
-            self._questions.part(values[0], values[1])
-        elif name in ("execDetailsEnd", "contractDetailsEnd", "accountSummaryEnd", "historicalDataEnd"):
-            self._questions.end(values[0])
-        elif name == "marketRule":
-            self._questions.part(f"rule {values[0]}", decode.decode_rule(values[1]))
-            self._questions.end(f"rule {values[0]}")
-        elif name == "pnl":
-            self._take_profit(*values)
-        else:
-            for callback in list(self._market_callbacks):
-                callback(name, values)
-
-    def _take_order(self, order_id: int, contract: Any, order: Any, state: Any) -> None:
-        if order.whatIf:
-            return
-        terms = decode.decode_order(order_id, contract, order, state)
-        if terms.account not in ("", self.account):
-            return
-        key = _key(terms)
-        self._terms[key], self._phases[key] = terms, terms.phase
-        if terms.client_id == self.client_id:
-            self._next_id = max(self._next_id, terms.order_id + 1)
-        is_listed = self._questions.is_open("openOrders")
-        self._questions.part("openOrders", key)
-        self._absorb_terms(terms, listed=is_listed)
-
-    def _take_standing(self, standing: Standing) -> None:
-        key = _key(standing)
-        self._standings[key] = standing
-        if key in self._phases:
-            self._phases[key] = standing.phase
-        self._absorb_standing(standing)
-
-    def _take_execution(self, request_id: int, execution: decode.Execution) -> None:
-        if execution.account != self.account:
-            return
-        if self._questions.is_open(request_id):
-            self._questions.part(request_id, execution)
-        else:
-            self._absorb_execution(execution)
-
-    def _take_error(self, request_id: int, code: int, text: str, details: str = "") -> None:
-        if request_id >= 0:
-            if self._questions.refuse(request_id, code, text) or self._absorb_error(
-                request_id, self.client_id, code, text
-            ):
-                return
-            for callback in list(self._market_callbacks):
-                callback("error", (request_id, code, text))
-            log.info("%s: %d: %d %s", VENUE, request_id, code, text)
-            return
-        if code in CONNECTIVITY_LOST:
-            self._cut(f"{code} {text}")
-        elif code in CONNECTIVITY_RESTORED or (self._is_cut and code in (2104, 2106)):
-            if self._is_cut:
-                self._restore(code)
-        elif code == 1300:
-            self._link.drop(f"{code} {text}")
-        elif 2100 <= code < 2200:
-            log.info("%s: %d %s", VENUE, code, text)
-        else:
-            log.warning("%s: %d %s", VENUE, code, text)
-            if code != 100:
-                self._questions.refuse(-1, code, text)
-
     def _cut(self, reason: str) -> None:
         """TWS lost IB: what is sent now is carried out later, unanswered, so nothing is sent."""
         if self._is_cut:
@@ -497,15 +319,6 @@ class IBKRAccount(IBKRBooks):
         self._profit_id = self._questions.new_id()
         client.reqPnL(self._profit_id, self.account, "")
 
-    def _take_profit(self, request_id: int, daily: float, unrealised: float, realised: float) -> None:
-        if request_id != self._profit_id:
-            return
-        told = [decode.number(value, "profit") for value in (daily, unrealised, realised)]
-        figures = [None if value is None else float(value) for value in told]
-        self.profit = AccountProfit(self._clock.now_ns(), *figures)
-        for callback in list(self._profit_callbacks):
-            callback(self.profit)
-
     def _name(self, security: Security) -> str:
         return self._catalogue.name_of(security)
 
@@ -518,8 +331,3 @@ class IBKRAccount(IBKRBooks):
                 log.warning("%s: could not ask after %s: %s", VENUE, view.client_order_id, error)
 
         return look()
-
-
-def _key(what: Terms | Standing) -> Key:
-    """By permId where there is one: numbers repeat among clients."""
-    return what.perm_id or (what.client_id, what.order_id)

@@ -15,12 +15,13 @@ from decimal import Decimal
 from typing import Any, Self
 
 from autotrader_lab.execution.adapters.base import Capabilities
-from autotrader_lab.execution.adapters.ibkr.books import NOT_SEEN, WORKING, Handle
+from autotrader_lab.execution.adapters.ibkr.bars import IBKRBars
 from autotrader_lab.execution.adapters.ibkr.codes import Meaning
 from autotrader_lab.execution.adapters.ibkr.contracts import Listing
-from autotrader_lab.execution.adapters.ibkr.decode import VENUE, plain
+from autotrader_lab.execution.adapters.ibkr.decode import VENUE
+from autotrader_lab.execution.adapters.ibkr.encode import TYPES, check, check_size, ib_order
 from autotrader_lab.execution.adapters.ibkr.feed import IBKRFeed
-from autotrader_lab.execution.adapters.ibkr.queries import IBKRQueries
+from autotrader_lab.execution.adapters.ibkr.handles import NOT_SEEN, WORKING, Handle
 from autotrader_lab.model.errors import (
     ConfigError,
     DataError,
@@ -33,22 +34,12 @@ from autotrader_lab.model.errors import (
     VenueUnavailable,
 )
 from autotrader_lab.model.instruments import exact
-from autotrader_lab.model.orders import InDoubt, Order, OrderSide, OrderStatus, OrderType, check_order
+from autotrader_lab.model.orders import InDoubt, Order, OrderStatus, OrderType, check_order
 
 __all__ = ["IBKRAdapter"]
 
-_TYPES = {
-    OrderType.MARKET: "MKT",
-    OrderType.LIMIT: "LMT",
-    OrderType.IOC: "LMT",
-    OrderType.FOK: "LMT",
-    OrderType.STOP: "STP",
-    OrderType.STOP_LIMIT: "STP LMT",
-}
-_LONGEST_ID = 100
 
-
-class IBKRAdapter(IBKRQueries):
+class IBKRAdapter(IBKRBars):
     """One Interactive Brokers account through TWS or IB Gateway.
 
     Parameters
@@ -150,7 +141,7 @@ class IBKRAdapter(IBKRQueries):
         check_order(order)
         listing = await self._listing(order.symbol)
         order.symbol, order.venue = listing.instrument.symbol, self.venue
-        self._check(order, listing)
+        check(order, listing)
         contract = self._contract(listing, self._way(listing, order))
         name = order.client_order_id
         earlier = self.orders.get(name)
@@ -163,7 +154,7 @@ class IBKRAdapter(IBKRQueries):
         number, self._next_id = self._next_id, self._next_id + 1
         self._note(name, handle, self.client_id, number, 0)
         order.submitted_at = self._clock.now()
-        client.placeOrder(number, contract, self._ib_order(order))
+        client.placeOrder(number, contract, self._written_out(order))
         try:
             await self._until(handle, lambda: order.status not in NOT_SEEN or handle.word is not None)
             if order.status in NOT_SEEN and handle.word is not None and handle.word.meaning is Meaning.UNCLEAR:
@@ -224,65 +215,15 @@ class IBKRAdapter(IBKRQueries):
                 f"{earlier.status.value}; nothing was sent now"
             )
 
-    def _check(self, order: Order, listing: Listing) -> None:
-        """Refuse what IB would refuse for its form.
-
-        Raises
-        ------
-        OrderError, InstrumentError
-        """
-        name = f"{VENUE}: order {order.client_order_id}"
-        instrument = listing.instrument
-        if order.post_only:
-            raise OrderError(f"{name}: IB has no post-only orders here; send a limit that does not reach the market")
-        if order.order_type in (OrderType.STOP, OrderType.STOP_LIMIT) and order.effective_time_in_force in (
-            "IOC",
-            "FOK",
-        ):
-            raise OrderError(f"{name}: a stop waits, {order.effective_time_in_force} does not; use GTC or DAY")
-        if not order.client_order_id.isascii() or not order.client_order_id.isprintable():
-            raise OrderError(f"{name}: a client order id has printable ASCII characters only at IB")
-        if len(order.client_order_id) > _LONGEST_ID:
-            raise OrderError(f"{name}: a client order id has at most {_LONGEST_ID} characters here")
-        quantity = exact(order.quantity, f"{name} quantity")
-        self._check_size(quantity, listing, name)
-        if order.limit_price is not None:
-            listing.check_price(order.limit_price)
-        if order.stop_price is not None and order.order_type in (OrderType.STOP, OrderType.STOP_LIMIT):
-            listing.check_price(order.stop_price, "stop_price")
-        if instrument.symbol != order.symbol:
-            raise InstrumentError(f"{name}: {order.symbol!r} is called {instrument.symbol!r}")
-
-    @staticmethod
-    def _check_size(quantity: Decimal, listing: Listing, name: str) -> None:
-        instrument = listing.instrument
-        if not instrument.on_quantity_grid(quantity):
-            raise InstrumentError(
-                f"{name}: quantity {quantity} is no whole number of lots of {instrument.lot_size}; nearest below is "
-                f"{instrument.round_quantity(quantity)}"
-            )
-        if quantity < instrument.min_quantity:
-            raise InstrumentError(
-                f"{name}: quantity {quantity} is below {instrument.symbol}'s {instrument.min_quantity}"
-            )
-
-    def _ib_order(self, order: Order, quantity: Decimal | None = None, limit: Decimal | None = None) -> Any:
-        """`order` in the library's form; numbers as text, so that none goes out as 5e-05."""
-        wanted = self._library.order(
-            action="BUY" if order.side is OrderSide.BUY else "SELL",
-            totalQuantity=plain(exact(order.quantity) if quantity is None else quantity),
-            orderType=_TYPES[order.order_type],
-            tif=order.effective_time_in_force,
-            account=self.account,
-            orderRef=order.client_order_id,
-            outsideRth=bool(order.metadata.get("outside_hours", self.outside_hours)),
-            transmit=True,
+    def _written_out(self, order: Order, quantity: Decimal | None = None, limit: Decimal | None = None) -> Any:
+        return ib_order(
+            self._library.order,
+            order,
+            self.account,
+            outside_hours=self.outside_hours,
+            quantity=quantity,
+            limit=limit,
         )
-        if order.limit_price is not None:
-            wanted.lmtPrice = plain(exact(order.limit_price) if limit is None else limit)
-        if order.stop_price is not None and order.order_type in (OrderType.STOP, OrderType.STOP_LIMIT):
-            wanted.auxPrice = plain(exact(order.stop_price))
-        return wanted
 
     async def _until(self, handle: Handle, is_so: Callable[[], bool]) -> bool:
         """Wait until something is so, or the time for an answer is over, or the line is gone."""
@@ -302,9 +243,12 @@ class IBKRAdapter(IBKRQueries):
     # --- cancel -----------------------------------------------------------------------------------------------
 
     async def cancel_order(self, order_id: str) -> bool:
-        await self._ready()
+        self._connected()
+        if not self._is_cut:
+            await self._line_ready()
         view = self._find_view(order_id)
         if view is None:
+            await self._line_ready()
             view = await self._adoptable(order_id)
         handle = self._handle(view)
         name = view.client_order_id or view.order_id
@@ -317,14 +261,20 @@ class IBKRAdapter(IBKRQueries):
             if not found.is_open:
                 return True
             if not handle.order_id or handle.client_id != self.client_id:
-                raise VenueUnavailable(
+                raise OrderRefused(
                     f"{VENUE}: order {order_id} belongs to client id {handle.client_id}; only that one, or TWS, "
-                    "can cancel it"
+                    "can cancel it",
+                    "OTHER_CLIENT",
                 )
         client = await self._send("cancel", f"cancel of {name}")
         handle.begin("cancel")
         try:
-            client.cancelOrder(handle.order_id)
+            client.cancelOrder(handle.order_id, "")
+            if self._is_cut:
+                raise VenueUnavailable(
+                    f"{VENUE}: cancel of {order_id} is with TWS, which has no connection to IB (1100), and carries it "
+                    "out when it has"
+                )
             is_told = await self._until(handle, lambda: not view.is_open or handle.word is not None)
         finally:
             handle.awaits = ""
@@ -362,7 +312,10 @@ class IBKRAdapter(IBKRQueries):
             terms = self._terms[key]
             if terms.client_id == self.client_id and wanted in (None, self._name(terms.security)):
                 mine.append(str(terms.perm_id) if terms.perm_id else terms.reference)
-        await asyncio.gather(*(self.cancel_order(name) for name in mine))
+        outcomes = await asyncio.gather(*(self.cancel_order(name) for name in mine), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not isinstance(outcome, OrderNotFound):
+                raise outcome
         return len(mine)
 
     # --- change -----------------------------------------------------------------------------------------------
@@ -391,7 +344,7 @@ class IBKRAdapter(IBKRQueries):
         client = await self._send("order", f"change of {order_id}")
         pair = (total, float(limit) if limit is not None else view.price)
         handle.begin("amend", pair)
-        client.placeOrder(handle.order_id, contract, self._ib_order(view, total, limit))
+        client.placeOrder(handle.order_id, contract, self._written_out(view, total, limit))
         try:
             is_told = await self._until(
                 handle, lambda: handle.wanted is None or not view.is_open or handle.word is not None
@@ -437,12 +390,16 @@ class IBKRAdapter(IBKRQueries):
         if not handle.order_id or handle.client_id != self.client_id:
             raise OrderError(f"{name} belongs to another client id of TWS; cancel it there, and send a new one")
         limit = exact(view.price) if view.limit_price is not None and view.price is not None else None
+        if view.metadata.get("ibkr_type", TYPES[view.order_type]) != TYPES[view.order_type]:
+            raise OrderError(
+                f"{name} is of IB's type {view.metadata['ibkr_type']}, which is not covered; change it in TWS"
+            )
         if price is not None:
             if view.limit_price is None:
                 raise OrderError(f"{name}: a {view.order_type.value} order has no limit price to change; cancel it")
             limit = listing.check_price(price)
         total = exact(view.quantity if quantity is None else quantity, f"{name} quantity")
-        self._check_size(total, listing, name)
+        check_size(total, listing, name)
         if total <= view._filled:
             raise OrderError(f"{name}: quantity {quantity} is not above the {view._filled} executed; cancel it")
         return total, limit

@@ -7,118 +7,42 @@ client order id; what executed is told by executions alone, keyed without their 
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import re
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.adapters.ibkr.codes import Meaning, meaning
-from autotrader_lab.execution.adapters.ibkr.contracts import Catalogue
 from autotrader_lab.execution.adapters.ibkr.decode import (
     VENUE,
-    Commission,
     Execution,
     Phase,
     Standing,
     Terms,
 )
+from autotrader_lab.execution.adapters.ibkr.handles import NOT_SEEN, WORKING, Handle, Word
 from autotrader_lab.execution.tasks import Tasks
-from autotrader_lab.model.clock import Clock, from_ns
+from autotrader_lab.model.clock import Clock
 from autotrader_lab.model.instruments import exact
 from autotrader_lab.model.orders import (
     Accepted,
     Amended,
     Cancelled,
     Expired,
-    Fill,
     Filled,
     Order,
     OrderStatus,
-    OrderType,
     Rejected,
     Report,
 )
 
-__all__ = ["NOT_SEEN", "WORKING", "Handle", "IBKRBooks", "Word"]
+__all__ = ["IBKRBooks"]
 
 log = logging.getLogger(__name__)
 
-WORKING = frozenset({OrderStatus.SUBMITTED, OrderStatus.PARTIAL_FILL})
-NOT_SEEN = frozenset({OrderStatus.PENDING, OrderStatus.UNKNOWN})
-
 _GRACE_S = 0.25
-_REASON = re.compile(r"reason:\s*(.*)", re.IGNORECASE | re.DOTALL)
-
-Pair = tuple[Decimal, float | None]
-
-
-@dataclass(slots=True)
-class Word:
-    """An error that TWS told about an order."""
-
-    meaning: Meaning
-    code: int
-    text: str
-
-    @property
-    def reason(self) -> str:
-        """What stands after ``reason:``, where that is all there is to say."""
-        match = _REASON.search(self.text)
-        return match.group(1).strip() if match else self.text.strip()
-
-
-@dataclass(slots=True)
-class Handle:
-    """What is known of one of our orders beyond its view.
-
-    Attributes
-    ----------
-    order_id, client_id, perm_id : int
-        TWS's numbers; 0 where not known yet.
-    awaits : str
-        What was sent and not answered: ``submit``, ``amend``, ``cancel`` or nothing.
-    wanted : pair or None
-        Quantity and price that a change asked for and that nobody confirmed.
-    seen : set of pairs
-        Quantities and prices it had, so that an old message is not taken for a change.
-    word : Word or None
-        The last error about it since something was sent.
-    ending : Phase or None
-        That its status says it is over, while the cause is not known.
-    shown : Decimal
-        The executed quantity that its status told.
-    """
-
-    view: Order
-    order_id: int = 0
-    client_id: int = 0
-    perm_id: int = 0
-    awaits: str = ""
-    wanted: Pair | None = None
-    cancelling: bool = False
-    word: Word | None = None
-    ending: Phase | None = None
-    shown: Decimal = Decimal(0)
-    seen: set[Pair] = field(default_factory=set)
-    waiting: list[asyncio.Future[None]] = field(default_factory=list)
-
-    def begin(self, awaits: str, wanted: Pair | None = None) -> None:
-        """Take note that something is sent now: what was told before is no answer to it."""
-        self.word, self.awaits = None, awaits
-        self.wanted = wanted or self.wanted
-        self.cancelling = self.cancelling or awaits == "cancel"
-
-    def wake(self) -> None:
-        """Let whoever waits for this order look again."""
-        waiting, self.waiting = self.waiting, []
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
 
 
 class IBKRBooks(BaseBrokerAdapter):
@@ -127,14 +51,10 @@ class IBKRBooks(BaseBrokerAdapter):
     def __init__(self, clock: Clock, commission_wait_s: float) -> None:
         self._clock = clock
         self._commission_wait_s = commission_wait_s
-        self._catalogue = Catalogue()
         self._handles: dict[str, Handle] = {}
         self._by_perm: dict[int, str] = {}
         self._by_number: dict[tuple[int, int], str] = {}
         self._acknowledged: set[tuple[str, str]] = set()
-        self._ledger: dict[str, tuple[int, Fill]] = {}
-        self._held: dict[str, Execution] = {}
-        self._commissions: dict[str, Commission] = {}
         self._tasks = Tasks(clock, self._on_failure)
 
     @staticmethod
@@ -337,100 +257,6 @@ class IBKRBooks(BaseBrokerAdapter):
         handle.wake()
         return True
 
-    # --- executions -------------------------------------------------------------------------------------------
-
-    def _absorb_execution(self, execution: Execution) -> None:
-        """Book an execution once its commission is known, or it took too long."""
-        known, _ = self._ledger.get(execution.family, (-1, None))
-        if execution.correction < known:
-            return
-        if execution.execution_id in self._commissions or execution.correction == known:
-            self._book(execution)
-        elif execution.execution_id not in self._held:
-            self._held[execution.execution_id] = execution
-            self._later(
-                self._commission_wait_s, lambda: self._release(execution.execution_id, "ibkr"), "ibkr commission"
-            )
-
-    def _absorb_commission(self, commission: Commission) -> None:
-        is_new = commission.execution_id not in self._commissions
-        self._commissions[commission.execution_id] = commission
-        if commission.execution_id in self._held:
-            self._release(commission.execution_id)
-        elif is_new:
-            self._complete(commission)
-
-    def _complete(self, commission: Commission) -> None:
-        """A commission that came after its fill was told: the list of fills has it from now on."""
-        for family, (correction, fill) in self._ledger.items():
-            if fill.metadata.get("exec_id") == commission.execution_id and "commission" in fill.metadata:
-                log.warning(
-                    "%s: commission %s %s of %s came after its fill was told without it",
-                    VENUE,
-                    commission.amount,
-                    commission.currency,
-                    commission.execution_id,
-                )
-                fill = _with_commission(fill, commission)
-                self._ledger[family] = (correction, fill)
-                return
-
-    def _release(self, execution_id: str, waited: str = "") -> None:
-        execution = self._held.pop(execution_id, None)
-        if execution is not None:
-            if waited:
-                log.warning(
-                    "%s: no commission for %s within %g s, told without", VENUE, execution_id, self._commission_wait_s
-                )
-            self._book(execution)
-
-    def _book(self, execution: Execution) -> None:
-        handle = self._ours(execution)
-        fill = self._fill(execution, handle)
-        before, earlier = self._ledger.get(execution.family, (execution.correction, fill))
-        self._ledger[execution.family] = (execution.correction, fill)
-        if execution.correction > before and (earlier.quantity, earlier.price) != (fill.quantity, fill.price):
-            # What was told stands in journals; a fill cannot be untold. The position check will show the difference.
-            log.error(
-                "%s: IB corrected execution %s of %s from %g at %g to %g at %g; our books keep the former, compare "
-                "them with the account",
-                VENUE,
-                execution.execution_id,
-                fill.client_order_id or fill.order_id,
-                earlier.quantity,
-                earlier.price,
-                fill.quantity,
-                fill.price,
-            )
-        if handle is None:
-            return
-        self._acknowledge(handle)
-        self._tell(Filled(handle.view.client_order_id, self._clock.now_ns(), fill))
-        handle.wake()
-
-    def _fill(self, execution: Execution, handle: Handle | None) -> Fill:
-        commission = self._commissions.get(execution.execution_id)
-        metadata: dict[str, Any] = {"exec_id": execution.execution_id, "exchange": execution.exchange}
-        if commission is None:
-            metadata["commission"] = "not told yet"
-        elif commission.realised is not None:
-            metadata["realised"] = float(commission.realised)
-        return Fill(
-            order_id=str(execution.perm_id or (handle.view.order_id if handle is not None else "")),
-            symbol=handle.view.symbol if handle is not None else self._catalogue.name_of(execution.security),
-            side=execution.side,
-            quantity=float(execution.quantity),
-            price=float(execution.price),
-            commission=float(commission.amount) if commission is not None else 0.0,
-            timestamp=from_ns(execution.timestamp_ns),
-            execution_id=execution.family,
-            metadata=metadata,
-            client_order_id=handle.view.client_order_id if handle is not None else execution.reference,
-            fee_currency=commission.currency if commission is not None else "",
-            liquidity=execution.liquidity,
-            venue=VENUE,
-        )
-
     def _tell(self, report: Report) -> None:
         """Report it, unless it contradicts what the venue said before: that is logged and dropped."""
         view = self.orders.get(report.client_order_id)
@@ -444,58 +270,3 @@ class IBKRBooks(BaseBrokerAdapter):
             log.warning("%s: %s was rejected and is now said to be %s", VENUE, view, type(report).__name__)
             return
         self._report(report)
-
-    # --- snapshots --------------------------------------------------------------------------------------------
-
-    def _snapshot(self, terms: Terms, executed: Decimal, average: float) -> Order:
-        """A foreign order as the venue shows it."""
-        kind = terms.order_type or (OrderType.LIMIT if terms.limit else OrderType.MARKET)
-        phase = terms.phase
-        if phase is Phase.FILLED:
-            status = OrderStatus.FILLED
-        elif phase is Phase.CANCELLED:
-            status = OrderStatus.CANCELLED
-        elif phase is Phase.INACTIVE and terms.filled is not None:
-            status = OrderStatus.REJECTED
-        else:
-            status = OrderStatus.PARTIAL_FILL if executed else OrderStatus.SUBMITTED
-        now = self._clock.now()
-        return Order(
-            str(terms.perm_id or terms.order_id),
-            self._catalogue.name_of(terms.security),
-            terms.side,
-            kind,
-            float(terms.quantity or terms.filled or 0),
-            price=float(terms.limit) if terms.limit and "LMT" in terms.type_name else None,
-            stop_price=float(terms.stop) if terms.stop and "STP" in terms.type_name else None,
-            time_in_force=terms.time_in_force if terms.time_in_force in ("GTC", "IOC", "FOK", "DAY") else "GTC",
-            status=status,
-            filled_quantity=float(executed),
-            avg_fill_price=average,
-            metadata={"ibkr_type": terms.type_name, "ibkr_client_id": terms.client_id, "ibkr_status": terms.status},
-            client_order_id=terms.reference,
-            reason=terms.reason,
-            venue=VENUE,
-            updated_at=now,
-            _filled=executed,
-            _cost=executed * exact(average),
-        )
-
-
-def _with_commission(fill: Fill, commission: Commission) -> Fill:
-    metadata = {key: value for key, value in fill.metadata.items() if key != "commission"}
-    return Fill(
-        fill.order_id,
-        fill.symbol,
-        fill.side,
-        fill.quantity,
-        fill.price,
-        float(commission.amount),
-        fill.timestamp,
-        fill.execution_id,
-        metadata,
-        fill.client_order_id,
-        commission.currency,
-        fill.liquidity,
-        fill.venue,
-    )
