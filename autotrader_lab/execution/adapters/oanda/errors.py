@@ -12,7 +12,7 @@ from typing import Any
 
 import requests
 from oandapyV20.exceptions import StreamTerminated, V20Error
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from autotrader_lab.execution.adapters.oanda.crew import Failed
 from autotrader_lab.execution.adapters.oanda.wire import StreamStopped
@@ -142,7 +142,6 @@ def translate_stream(error: BaseException, name: str) -> VenueError:
         return found if isinstance(found, (AuthenticationFailed, VenueUnavailable)) else VenueUnavailable(str(found))
     if isinstance(error, StreamStopped):
         return VenueUnavailable(f"{name}: {error}")
-    told = str(error).lower()
-    if isinstance(error, (requests.Timeout, TimeoutError)) or "timed out" in told:
+    if isinstance(error, (requests.Timeout, ReadTimeoutError, TimeoutError)):
         return VenueUnavailable(f"{name}: silent for too long")
     return VenueUnavailable(f"{name}: the connection failed ({type(error).__name__})")
