@@ -30,13 +30,16 @@ class Pace:
         Seconds.
     shared : bool
         Whether all kinds of requests count together; else the venue counts each kind by itself.
+    cancels_wait : bool, default False
+        Whether cancels wait for room too: where the venue refuses whatever is over, going at once helps nobody.
     """
 
-    def __init__(self, clock: Clock, count: int, window_s: float, *, shared: bool) -> None:
+    def __init__(self, clock: Clock, count: int, window_s: float, *, shared: bool, cancels_wait: bool = False) -> None:
         self._clock = clock
         self._count = count
         self._window_ns = round(window_s * 1e9)
         self._shared = shared
+        self._cancels_wait = cancels_wait
         self._sent: dict[str, deque[int]] = {}
 
     async def turn(self, action: Action, what: str) -> None:
@@ -49,8 +52,8 @@ class Pace:
         """
         sent = self._sent.setdefault("" if self._shared else action, deque())
         allowed = int(self._count * (_SHARES[action] if self._shared else 1.0))
-        while (wait_s := self._wait_s(sent, allowed)) > 0 and action != "cancel":
-            if action != "query":
+        while (wait_s := self._wait_s(sent, allowed)) > 0 and (action != "cancel" or self._cancels_wait):
+            if action not in ("query", "cancel"):
                 raise RateLimited(
                     f"{what}: {allowed} requests were sent within {self._window_ns / 1e9:g} s, the venue takes no more",
                     wait_s,

@@ -56,3 +56,16 @@ async def test_queries_wait_and_leave_a_reserve_to_orders() -> None:
     await clock.advance(0.5)
     assert late.done()
     await late
+
+
+async def test_cancels_wait_for_room_where_the_venue_refuses_whatever_is_over() -> None:
+    clock = SimulatedClock()
+    pace = Pace(clock, 2, 1.0, shared=True, cancels_wait=True)
+    for _ in range(2):
+        await pace.turn("cancel", "x")
+    late = asyncio.create_task(pace.turn("cancel", "x"))
+    await clock.advance(0.5)
+    assert not late.done()
+    await clock.advance(0.5)
+    assert late.done()
+    await late

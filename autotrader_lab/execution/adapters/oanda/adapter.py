@@ -9,6 +9,7 @@ loss, trailing), guaranteed stops, price bounds, market-if-touched, order and po
 from __future__ import annotations
 
 import asyncio
+import itertools
 import uuid
 from collections.abc import Mapping
 from decimal import Decimal
@@ -33,6 +34,7 @@ from autotrader_lab.model.errors import (
     OrderNotFound,
     OrderRefused,
     OutcomeUnknown,
+    RateLimited,
     VenueUnavailable,
 )
 from autotrader_lab.model.instruments import Instrument, exact
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from autotrader_lab.execution.adapters.oanda.feed import OandaFeed
 
 __all__ = ["OandaAdapter"]
+
+_CANCEL_ATTEMPTS, _CANCEL_PAUSE_S = 6, 0.3
 
 
 class OandaAdapter(OandaQueries):
@@ -266,12 +270,24 @@ class OandaAdapter(OandaQueries):
         from oandapyV20.endpoints.orders import OrderCancel
 
         what = f"{VENUE} {self.environment}: cancel of {order_id}"
-        self._absorb(await self._ask(OrderCancel(self.account_id, named), what, "cancel", late=self._absorb))
+        for attempt in itertools.count(1):
+            try:
+                answer = await self._ask(OrderCancel(self.account_id, named), what, "cancel", late=self._absorb)
+                break
+            except RateLimited as slower:
+                # Somebody else may use the same token's share.
+                if attempt == _CANCEL_ATTEMPTS:
+                    raise
+                await self._clock.sleep(min(slower.retry_after_s or _CANCEL_PAUSE_S, self._timeout_s))
+        self._absorb(answer)
         return True
 
     async def cancel_all(self, symbol: str | None = None) -> int:
         working = await self.get_open_orders(symbol)
-        await asyncio.gather(*(self.cancel_order(order.order_id) for order in working))
+        asked = (self.cancel_order(order.order_id) for order in working)
+        failed = [each for each in await asyncio.gather(*asked, return_exceptions=True) if isinstance(each, Exception)]
+        if failed:
+            raise failed[0]
         return len(working)
 
     async def modify_order(self, order_id: str, quantity: float | None = None, price: float | None = None) -> Order:

@@ -40,7 +40,8 @@ ENVIRONMENTS = ("practice", "live")
 SITES = {"101": "practice", "001": "live"}
 """What an account's number begins with, to the environment it is in."""
 _CONNECT_S = 5.0
-_REQUESTS_S = 120
+_REQUESTS_S = 110
+"""Oanda allows 120; some are under way longer than others."""
 _CONNECTIONS_S = 2
 _THREADS = 6
 
@@ -82,7 +83,7 @@ class OandaLine(OandaBooks):
         self._silence_s = silence_s
         self._ca_file = ca_file
         self._world = self._address(addresses)
-        self._pace = Pace(self._clock, _REQUESTS_S, 1.0, shared=True)
+        self._pace = Pace(self._clock, _REQUESTS_S, 1.0, shared=True, cancels_wait=True)
         self._connections = ConnectionPace(self._clock, _CONNECTIONS_S if paced else 0)
         self._crew = Crew(self._make_wire, self._connections, _THREADS, timeout_s)
         self._users: set[str] = set()
