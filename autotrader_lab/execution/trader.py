@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from autotrader_lab.execution.book import Change, OrderBook
 from autotrader_lab.execution.oms.desk import Desk
 from autotrader_lab.execution.risk import RiskGate, RiskLimits
+from autotrader_lab.journal import Item
 from autotrader_lab.model.clock import Clock, from_ns
-from autotrader_lab.model.errors import StrategyError
+from autotrader_lab.model.errors import AutoTraderError, StrategyError
 from autotrader_lab.model.instruments import Instrument, Instruments, exact
 from autotrader_lab.model.market import Bar, Book, MarketEvent, Quote, Trade
 from autotrader_lab.model.orders import Denied, Fill, Filled, Order, OrderSide, OrderType, Report
@@ -288,7 +289,7 @@ class Trader:
         self.decisions += 1
         decision.decision_id = decision.decision_id or f"{self._id_prefix}-d{self.decisions}"
         now_ns = max(self._now_ns, self.clock.now_ns())  # replay moves its clock no further than it must
-        self.desk.journal.append(
+        record = Item(
             "decision",
             decision,
             stage=self.desk.stage,
@@ -296,16 +297,24 @@ class Trader:
             symbol=decision.symbol,
             timestamp_ns=now_ns,
         )
+        try:
+            order = self._order_for(decision)
+        except AutoTraderError:
+            self.desk.journal.append_many([record])
+            raise
+        if order is None:
+            self.desk.journal.append_many([record])
+            self.tell_closed(decision)
+            return None, None
+        self.remember(decision)
+        return order, self.desk.approve(order, now_ns, record)
+
+    def _order_for(self, decision: ExecutionDecision) -> Order | None:
         instrument = self.instrument(decision.symbol)
         exits = self.book.working(instrument.symbol, reduce_only=True)
         held = self.book.position(instrument.symbol)
         mark = self.book.marks.get(instrument.symbol)
-        order = order_for(decision, held, exits, instrument, self.gate.shorting, mark)
-        if order is None:
-            self.tell_closed(decision)
-            return None, None
-        self.remember(decision)
-        return order, self.desk.approve(order, now_ns)
+        return order_for(decision, held, exits, instrument, self.gate.shorting, mark)
 
     def remember(self, decision: ExecutionDecision) -> None:
         """Tell the strategy of what becomes of `decision`; for decisions an earlier process made."""

@@ -159,7 +159,13 @@ def _has_special(value: Any) -> bool:
     names = _float_fields(cls)
     if names is None:
         return _has_special(to_plain(value))
-    return any(_has_special(getattr(value, name)) for name in names)
+    for name in names:
+        item = getattr(value, name)
+        if item is None or (type(item) is float and math.isfinite(item)):
+            continue
+        if _has_special(item):
+            return True
+    return False
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -205,6 +205,7 @@ class Journal(ABC):
         client_order_id: str = "",
         symbol: str = "",
         timestamp_ns: int | None = None,
+        after: Sequence[Item] = (),
     ) -> int:
         """Write one entry; it is durable against the process's death when this returns.
 
@@ -216,6 +217,8 @@ class Journal(ABC):
             What happened. Ids and symbol are taken from its fields of those names where not given.
         timestamp_ns : int, optional
             Nanoseconds since the epoch, UTC; the clock's time by default.
+        after : sequence of Item
+            Entries that belong before it, written in the same commit: all or none.
 
         Returns
         -------
@@ -227,22 +230,12 @@ class Journal(ABC):
         JournalError
             If it cannot be written; then nothing of it is.
         """
-        return self._write(self._row(kind, record, stage, decision_id, client_order_id, symbol, timestamp_ns))
+        row = self._row(kind, record, stage, decision_id, client_order_id, symbol, timestamp_ns)
+        return self._write_many([*map(self._row_of, after), row])[-1] if after else self._write(row)
 
     def append_many(self, items: Iterable[Item]) -> list[int]:
         """Write `items` in one commit, all or none; returns their `seq`."""
-        rows = [
-            self._row(
-                item.kind,
-                item.record,
-                item.stage,
-                item.decision_id,
-                item.client_order_id,
-                item.symbol,
-                item.timestamp_ns,
-            )
-            for item in items
-        ]
+        rows = [self._row_of(item) for item in items]
         return self._write_many(rows) if rows else []
 
     def read(
@@ -288,6 +281,17 @@ class Journal(ABC):
     def _page(
         self, after_seq: int, kinds: frozenset[str] | None, stage: str | None, session: str | None
     ) -> list[Entry]: ...
+
+    def _row_of(self, item: Item) -> Row:
+        return self._row(
+            item.kind,
+            item.record,
+            item.stage,
+            item.decision_id,
+            item.client_order_id,
+            item.symbol,
+            item.timestamp_ns,
+        )
 
     def _row(
         self,

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from typing import Literal
 
 from autotrader_lab.model.errors import InstrumentError
@@ -28,6 +29,11 @@ def exact(value: Number, what: str = "value") -> Decimal:
     InstrumentError
         If `value` is NaN, infinite or no number; `what` names it.
     """
+    if type(value) is float:
+        try:
+            return _of_float(value)
+        except ValueError:
+            raise InstrumentError(f"{what} {value!r} is not finite: give a plain number") from None
     if isinstance(value, Decimal):
         result = value
     else:
@@ -39,6 +45,14 @@ def exact(value: Number, what: str = "value") -> Decimal:
     if not result.is_finite():
         raise InstrumentError(f"{what} {value!r} is not finite: give a plain number")
     return result
+
+
+@lru_cache(maxsize=4096)
+def _of_float(value: float) -> Decimal:
+    """An order's price and quantity are asked for again and again on its way."""
+    if not math.isfinite(value):
+        raise ValueError(value)
+    return Decimal(repr(value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,8 @@ class OrderStatus(Enum):
     DENIED: refused by us, before any I/O. UNKNOWN: sent, and nobody said what became of it.
     """
 
+    __hash__ = object.__hash__  # states are looked up at every report; Enum hashes their names anew each time
+
     PENDING = "pending"
     SUBMITTED = "submitted"
     PARTIAL_FILL = "partial_fill"
@@ -208,6 +210,8 @@ Report = Accepted | Filled | Cancelled | Rejected | Expired | Denied | InDoubt |
 
 class Event(Enum):
     """The columns of the transition table."""
+
+    __hash__ = object.__hash__
 
     ACCEPT = "accept"
     PARTIAL = "partial fill"

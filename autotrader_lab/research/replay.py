@@ -174,11 +174,12 @@ class _Decisions(MemoryJournal):
     Orders and fills of a replay are in the books it ends with; writing them down for nobody is a fifth of its time.
     """
 
-    def append(self, kind: str, record: Any, **where: Any) -> int:
+    def append(self, kind: str, record: Any, *, after: Sequence[Item] = (), **where: Any) -> int:
+        self.append_many(after)
         return super().append(kind, record, **where) if kind == records.DECISION else self.last_seq()
 
     def append_many(self, items: Iterable[Item]) -> list[int]:
-        return []
+        return super().append_many([item for item in items if item.kind == records.DECISION])
 
 
 def _wanted(asked: Sequence[str], data: object) -> str | list[str] | None:

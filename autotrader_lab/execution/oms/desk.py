@@ -9,7 +9,7 @@ applies what came back. The async order manager and the synchronous replay loop 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from autotrader_lab.execution.book import Change, OrderBook
@@ -19,7 +19,7 @@ from autotrader_lab.model.clock import Clock, from_ns
 from autotrader_lab.model.orders import Denied, Filled, Order, Report
 
 if TYPE_CHECKING:
-    from autotrader_lab.journal import Journal
+    from autotrader_lab.journal import Item, Journal
 
 __all__ = ["ChangeListener", "Desk"]
 
@@ -61,13 +61,21 @@ class Desk:
         self.sent = 0
         self._ids = (f"{id_prefix}-{number}" for number in itertools.count(1))
         self._listeners: list[ChangeListener] = []
+        self._unwritten: dict[str, Item] = {}
 
     def subscribe(self, listener: ChangeListener) -> None:
         """Call `listener` with every change of the book, after it is journaled."""
         self._listeners.append(listener)
 
-    def approve(self, order: Order, now_ns: int | None = None) -> Denied | None:
+    def approve(self, order: Order, now_ns: int | None = None, decision: Item | None = None) -> Denied | None:
         """Give `order` its client id and judge it; approved or denied, it is in the book afterwards.
+
+        Parameters
+        ----------
+        order : Order
+        now_ns : int, optional
+        decision : Item, optional
+            The record of what asked for it; it is written in one commit with the order's intent.
 
         Returns
         -------
@@ -79,11 +87,13 @@ class Desk:
         order.created_at = from_ns(now_ns)
         denied = self.gate.check(order, now_ns)
         self.book.add(order)
+        if decision is not None:
+            self._unwritten[order.client_order_id] = decision
         if denied is None:
             self.gate.passed(order, now_ns)
             return None
         self.denied += 1
-        self._append("intent", order, order)
+        self._append_intent(order)
         self._append("report", denied, order)
         for change in self.book.apply(denied):
             self._tell(change)
@@ -91,7 +101,7 @@ class Desk:
 
     def intend(self, order: Order) -> None:
         """Write the intent to the journal; only then may the order leave."""
-        self._append("intent", order, order)
+        self._append_intent(order)
         self.sent += 1
 
     def on_report(self, report: Report) -> list[Change]:
@@ -108,7 +118,11 @@ class Desk:
         for listener in self._listeners:
             listener(change)
 
-    def _append(self, kind: str, record: Order | Report, order: Order) -> None:
+    def _append_intent(self, order: Order) -> None:
+        decision = self._unwritten.pop(order.client_order_id, None)
+        self._append("intent", order, order, () if decision is None else (decision,))
+
+    def _append(self, kind: str, record: Order | Report, order: Order, after: Sequence[Item] = ()) -> None:
         timestamp_ns = record.timestamp_ns if not isinstance(record, Order) else self.clock.now_ns()
         if isinstance(record, Filled):
             timestamp_ns = self.clock.now_ns()
@@ -120,4 +134,5 @@ class Desk:
             client_order_id=order.client_order_id,
             symbol=order.symbol,
             timestamp_ns=timestamp_ns,
+            after=after,
         )
