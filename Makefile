@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 LAB_ARGS ?=
 
-.PHONY: help lab demo test lint docs clean
+.PHONY: help lab demo test lint coverage docs clean
 
 help:
 	@echo "make lab    set up and open JupyterLab on the first notebook (LAB_ARGS=--no-browser on a server)"
@@ -38,8 +38,11 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 test: $(VENV)/.dev lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered tests
+	$(BIN)/python -m pytest -n 3 --dist loadfile tests
 	$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=120 -W default notebooks
+
+coverage: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 3 --dist loadfile --cov --cov-report=term:skip-covered tests
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

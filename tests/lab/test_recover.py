@@ -30,11 +30,13 @@ async def cut_off(sandbox, monkeypatch):
             await asyncio.sleep(0.05)
     kill_host(lab)
     yield lab
-    if host_of(lab).is_alive:
-        again = await Lab.attach(lab.session)
-        await again.rearm()
-        await again.stop(flatten=True)
-        await again.close()
+    # Nothing is left at the venue for the next test to meet.
+    if not host_of(lab).is_alive:
+        await recover(lab.session)
+    again = await Lab.attach(lab.session)
+    await again.rearm()
+    await again.stop(flatten=True)
+    await again.close()
 
 
 async def recover(*arguments: str):
@@ -87,7 +89,8 @@ async def test_a_fill_missed_meanwhile_is_found_and_booked(cut_off, sandbox):
     assert "books agree" in done.output
     assert "1 missed fills booked" in done.output
     assert cut_off.orders().loc[order, "status"] == "filled"
-    assert sorted(cut_off.fills()["client_order_id"]) == sorted(cut_off.orders().index)
+    orders = cut_off.orders()  # and, if a bar was quick, what the strategy asked for since
+    assert sorted(cut_off.fills()["client_order_id"]) == sorted(orders.index[orders["status"] == "filled"])
 
 
 async def test_recovered_with_nobody_there_it_takes_exits_only_until_somebody_comes(cut_off):
