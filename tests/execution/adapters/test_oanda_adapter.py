@@ -44,7 +44,7 @@ from autotrader_lab.model.errors import (
 )
 from autotrader_lab.model.instruments import exact
 from autotrader_lab.model.market import MarketEvent, Quote
-from autotrader_lab.model.orders import OrderStatus
+from autotrader_lab.model.orders import OrderStatus, Rejected
 from autotrader_lab.sandbox.venues.hooks import Answer
 from autotrader_lab.sandbox.venues.oanda.reading import read_order
 
@@ -329,6 +329,50 @@ async def test_an_older_order_of_the_same_id_is_not_taken_for_the_one_in_doubt()
             with pytest.raises(OutcomeUnknown):
                 await later.submit_order(order("m"))
             assert await later.find_order("m", SYMBOL) is None
+
+
+async def test_an_order_that_was_given_up_and_arrives_after_all_can_be_cancelled() -> None:
+    hooks = Saying(ORDERS, lambda _: Answer(502, b"<html>no gateway</html>"), acted=False)
+    async with oanda_sandbox(hooks=hooks) as box, connected(box) as adapter:
+        with pytest.raises(OutcomeUnknown):
+            await adapter.submit_order(order("o", kind="limit", price=1.05))
+        adapter.give_up(Rejected("o", 1, "never arrived", "NEVER_ARRIVED"))
+        wish = {
+            "type": "LIMIT",
+            "instrument": "EUR_USD",
+            "units": "1000",
+            "price": "1.05",
+            "clientExtensions": {"id": "o"},
+        }
+        made = venue_of(box).desk.create(read_order(wish))["orderCreateTransaction"]["id"]
+        await until(lambda: adapter.orders["o"].order_id == made)
+        assert adapter.orders["o"].status is OrderStatus.REJECTED
+        assert (await adapter.get_order_status("o")).status is OrderStatus.SUBMITTED
+        assert await adapter.cancel_all() == 1
+        assert await adapter.get_open_orders() == []
+        assert await adapter.cancel_order("o") is True
+
+
+async def test_a_subscriber_that_fails_costs_no_more_than_a_new_stream(caplog: pytest.LogCaptureFixture) -> None:
+    async with oanda_sandbox() as box, connected(box) as adapter:
+        await adapter.submit_order(order("o", kind="limit", price=1.09))
+        await adapter.submit_order(order("p", kind="limit", price=1.08))
+        broken: list[str] = []
+        states: list[str] = []
+
+        def fail(report: Any) -> None:
+            if not broken:
+                broken.append(report.client_order_id)
+                raise ZeroDivisionError("somebody's own mistake")
+
+        adapter.subscribe_reports(fail)
+        adapter.subscribe_connection(lambda state, reason: states.append(state))
+        move(box, 1.085)
+        await until(lambda: states == ["lost", "restored"])
+        move(box, 1.075)
+        await until(lambda: adapter.orders["p"].status is OrderStatus.FILLED)
+        assert (broken, adapter.orders["o"].status) == (["o"], OrderStatus.FILLED)
+    assert "a message could not be taken" in caplog.text
 
 
 async def test_a_connection_that_is_refused_proves_that_nothing_left() -> None:

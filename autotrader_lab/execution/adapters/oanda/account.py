@@ -70,13 +70,15 @@ class OandaAccount(OandaLine):
             if "orders" not in self._users:
                 return
             stream, self._stream = self._stream, None
-            if self._gap_task is not None:
-                self._gap_task.cancel()
-                await asyncio.wait({self._gap_task})
+            try:
+                if self._gap_task is not None:
+                    self._gap_task.cancel()
+                    await asyncio.wait({self._gap_task})
+                if stream is not None:
+                    await stream.stop()
+            finally:
                 self._gap_task = None
-            if stream is not None:
-                await stream.stop()
-            await self._release("orders")
+                await self._release("orders")
         self._connection("closed", "disconnect was called")
 
     # --- transactions -----------------------------------------------------------------------------------------

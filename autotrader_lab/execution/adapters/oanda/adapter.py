@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OandaAdapter"]
 
+_OVER = frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED})
+"""Not REJECTED: what was given up as never arrived may have arrived after all."""
 _CANCEL_ATTEMPTS, _CANCEL_PAUSE_S = 6, 0.3
 
 
@@ -253,7 +255,7 @@ class OandaAdapter(OandaQueries):
         self._connected()
         view = self._find_view(order_id)
         for _ in range(2):
-            if view is not None and not view.is_open:
+            if view is not None and view.status in _OVER:
                 return True
             named = specifier(order_id) if view is None else view.order_id or specifier(view.client_order_id)
             try:
@@ -262,6 +264,8 @@ class OandaAdapter(OandaQueries):
                 # Done, unknown, or replaced by one with another number.
                 if view is None:
                     return (await self._ticket(named)).state != "PENDING"
+                if view.status is OrderStatus.REJECTED:
+                    return True
                 if await self._look_up(view) is None:
                     raise
         return view is None or not view.is_open

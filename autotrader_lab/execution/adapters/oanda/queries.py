@@ -24,7 +24,7 @@ from autotrader_lab.model.clock import from_ns, to_ns
 from autotrader_lab.model.errors import DataError, OrderNotFound, VenueUnavailable
 from autotrader_lab.model.instruments import Instruments
 from autotrader_lab.model.market import Bar
-from autotrader_lab.model.orders import Fill, Order
+from autotrader_lab.model.orders import Fill, Order, OrderStatus
 
 __all__ = ["OandaQueries"]
 
@@ -73,6 +73,9 @@ class OandaQueries(OandaAccount):
             return await self._search(view)
         if view.status in NOT_SEEN and ticket.state != "PENDING" and self._was_before(view, ticket.order_id):
             return await self._search(view)
+        if view.status is OrderStatus.REJECTED:
+            # Given up as never arrived, and there it is.
+            return await self._as_foreign(ticket)
         self._synchronise(view, ticket, self._clock.now_ns())
         if ticket.state != "PENDING" and ticket.ended_by and view.is_open:
             self._take(await self._transaction(ticket.ended_by))

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from autotrader_lab.execution.adapters.oanda.crew import joined
-from autotrader_lab.execution.adapters.oanda.errors import shown, translate_stream
+from autotrader_lab.execution.adapters.oanda.errors import LIBRARY_ERRORS, shown, translate_stream
 from autotrader_lab.execution.adapters.oanda.wire import StreamStopped, Wire
 from autotrader_lab.model.clock import Clock
 from autotrader_lab.model.errors import AuthenticationFailed, VenueError, VenueUnavailable
@@ -160,6 +160,8 @@ class KeptStream:
             await reader.close()
             if isinstance(error, VenueError) or not isinstance(error, Exception):
                 raise
+            if not isinstance(error, LIBRARY_ERRORS):
+                log.exception("%s: could not be opened", self.name)
             raise translate_stream(error, self.name) from error
         return reader
 
@@ -181,7 +183,12 @@ class KeptStream:
             message = await reader.messages.get()
             if isinstance(message, BaseException):
                 return str(translate_stream(message, self.name))
-            self._on_message(message)
+            try:
+                self._on_message(message)
+            except Exception as error:
+                # Whatever a message does to us, the answer is a new stream and asking the venue.
+                log.exception("%s: a message could not be taken", self.name)
+                return f"a message could not be taken: {error!r}"
 
     async def _reopen(self) -> _Reader:
         pause_s = _FIRST_PAUSE_S
