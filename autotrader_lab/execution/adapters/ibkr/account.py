@@ -103,6 +103,7 @@ class IBKRAccount(IBKRListener):
             time_zone=time_zone,
         )
         self._users: set[str] = set()
+        self._summaries = asyncio.Lock()
         self._restoring: asyncio.Task[Any] | None = None
         self._resubscribe: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
@@ -169,7 +170,7 @@ class IBKRAccount(IBKRListener):
         self._link.drop(reason)
 
     def _no_answer(self, reason: str) -> None:
-        if not self._is_cut:
+        if self._link.is_up and not self._is_cut:
             self._link.drop(f"{reason}; a late answer must not be taken for a later one")
 
     # --- after a logon ----------------------------------------------------------------------------------------

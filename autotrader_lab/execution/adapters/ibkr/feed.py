@@ -153,8 +153,8 @@ class IBKRFeed:
         self._streams[key] = stream
         if stream.kind == "quotes":
             if adapter.delayed_data:
-                adapter._pace.count()
                 client.reqMarketDataType(3)
+                await adapter._send("query", f"{stream.kind} of {stream.symbol}")
             client.reqMktData(key, contract, "", False, False, [])
         elif stream.kind == "trades":
             client.reqTickByTickData(key, contract, "AllLast", 0, False)

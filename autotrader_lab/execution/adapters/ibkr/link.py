@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from autotrader_lab.execution.adapters.base import ConnectionState
 from autotrader_lab.execution.adapters.ibkr.library import Library
@@ -56,7 +57,7 @@ class Link:
         *,
         clock: Clock,
         deliver: Deliver,
-        greet: Callable[[], Awaitable[None]],
+        greet: Callable[[], Coroutine[Any, Any, None]],
         tell: Callable[[ConnectionState, str], None],
         ask: Callable[[], Awaitable[None]],
         timeout_s: float,
@@ -137,8 +138,8 @@ class Link:
             was_up = False
             try:
                 await self._live(ready)
-            except (AutoTraderError, OSError, ExceptionGroup) as error:
-                was_up, cause = self.is_up, _first(error)
+            except (AutoTraderError, OSError) as error:
+                was_up, cause = self.is_up, error
             finally:
                 self._up.clear()
                 wire, self._wire = self._wire, None
@@ -156,7 +157,7 @@ class Link:
             await self._clock.sleep(self._pause_s(attempt, cause) * random.uniform(0.5, 1.0))
             attempt += 1
 
-    def _pause_s(self, attempt: int, cause: BaseException) -> float:
+    def _pause_s(self, attempt: int, cause: Exception) -> float:
         first_s, longest_s = self._pauses_s
         if isinstance(cause, ClientIdInUse):
             # Our own former session, as a rule: TWS takes a moment to notice that it is gone.
@@ -168,29 +169,34 @@ class Link:
         wire = Wire(self._library, self._deliver, self._time_zone)
         self._wire = wire
         await wire.open(*self._at, self._timeout_s)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_end_of(wire), name="autotrader ibkr watch")
-            await self._greet()
-            group.create_task(self._keep_asking(), name="autotrader ibkr heartbeat")
+        # No task group: one that fails while it is cancelled forgets the cancellation.
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            await self._alongside(wire, self._greet(), "greeting", tasks)
             self._up.set()
             self.connections += 1
             if ready.done():
                 self._tell("restored", "what was missed is known")
             else:
                 ready.set_result(None)
+            await self._alongside(wire, self._keep_asking(), "heartbeat", tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _alongside(
+        self, wire: Wire, work: Coroutine[Any, Any, None], name: str, tasks: list[asyncio.Task[None]]
+    ) -> None:
+        """Do `work` while the connection lasts; raises what ended either."""
+        task = asyncio.create_task(work, name=f"autotrader ibkr {name}")
+        tasks.append(task)
+        await asyncio.wait({task, wire.ended}, return_when=asyncio.FIRST_COMPLETED)
+        if wire.ended.done():
+            wire.ended.result()
+        task.result()
 
     async def _keep_asking(self) -> None:
         while True:
             await self._clock.sleep(self._heartbeat_s)
             await self._ask()
-
-
-async def _end_of(wire: Wire) -> None:
-    await wire.ended
-
-
-def _first(error: BaseException) -> BaseException:
-    """The first plain error of a group's."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -24,6 +24,26 @@ log = logging.getLogger(__name__)
 
 Key = int | tuple[int, int]
 
+# The library hands on what is there where a message is too short.
+_FEWEST = {
+    "orderStatus": 10,
+    "error": 3,
+    "nextValidId": 1,
+    "currentTime": 1,
+    "execDetailsEnd": 1,
+    "contractDetailsEnd": 1,
+    "accountSummary": 5,
+    "accountSummaryEnd": 1,
+    "historicalDataEnd": 1,
+    "pnl": 4,
+    "marketDataType": 2,
+    "tickReqParams": 1,
+    "tickSize": 3,
+    "realtimeBar": 7,
+    "updateMktDepth": 6,
+    "updateMktDepthL2": 7,
+}
+
 
 class AccountProfit(msgspec.Struct, frozen=True):
     """The account's profit in its base currency, as IB counts it; None where IB does not tell."""
@@ -71,6 +91,8 @@ class IBKRListener(IBKRExecutions):
     def _on_message(self, name: str, values: tuple[Any, ...]) -> None:
         """One callback of the client library, in its order."""
         try:
+            if len(values) < _FEWEST.get(name, 0):
+                raise DataError(f"{VENUE}: it has {len(values)} fields and needs {_FEWEST[name]}")
             self._take(name, values)
         except DataError as error:
             log.warning("%s: a message (%s) was not understood: %s", VENUE, name, error)

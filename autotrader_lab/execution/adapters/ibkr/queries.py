@@ -181,6 +181,11 @@ class IBKRQueries(IBKRLookup):
 
     async def _summary(self, tags: str) -> list[tuple[str, str, str]]:
         await self._ready()
+        # TWS keeps at most two of these subscriptions.
+        async with self._summaries:
+            return await self._ask_summary(tags)
+
+    async def _ask_summary(self, tags: str) -> list[tuple[str, str, str]]:
         client = await self._send("query", "account summary")
         asked: list[int] = []
 
@@ -191,8 +196,7 @@ class IBKRQueries(IBKRLookup):
         try:
             rows = await self._answer("account summary", self._questions.by_id(send))
         finally:
-            # TWS keeps at most two of these subscriptions.
             if asked and self._link.is_up:
-                self._pace.count()
+                await self._pace.turn("cancel", "end of account summary")
                 client.cancelAccountSummary(asked[0])
         return [(tag, value, currency) for account, tag, value, currency in rows if account == self.account]
