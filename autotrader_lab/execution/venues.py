@@ -75,7 +75,7 @@ class Venues:
 
         async def open_feed(name: str, adapter: BaseBrokerAdapter) -> None:
             feed = adapter.feed()
-            listed = [symbol for symbol in wanted if _lists(adapter, symbol)]
+            listed = [symbol for symbol in wanted if await _lists(adapter, symbol)]
             if feed is None or not listed:
                 return
             feed.subscribe(self._taker(name))
@@ -156,12 +156,17 @@ class Venues:
         return found
 
 
-def _lists(adapter: BaseBrokerAdapter, symbol: str) -> bool:
-    try:
-        adapter.instruments.find(symbol)
-    except InstrumentError:
-        return False
-    return True
+async def _lists(adapter: BaseBrokerAdapter, symbol: str) -> bool:
+    """Whether the venue trades `symbol`; one that has too many to list them all is asked for this one."""
+    for is_asked in (False, True):
+        try:
+            if is_asked:
+                await adapter.load_instruments([symbol])
+            adapter.instruments.find(symbol)
+        except InstrumentError:
+            continue
+        return True
+    return False
 
 
 def _frame(columns: Mapping[str, Mapping[str, float]], index: str) -> pd.DataFrame:

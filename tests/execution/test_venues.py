@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autotrader_lab.execution.adapters.binance import BinanceAdapter
+from autotrader_lab.execution.adapters.catalog import LISTED, make_adapter, sandbox_arguments
 from autotrader_lab.execution.adapters.paper import PaperTradingAdapter
 from autotrader_lab.execution.market_data.consolidated import ConsolidatedBook, Level
 from autotrader_lab.execution.venues import Venues
@@ -104,4 +105,32 @@ async def test_two_accounts_and_a_venue_that_fails() -> None:
         assert {"one", "two"} <= set(book["bid_venue"])  # market data is public: the one without keys may show it too
         assert book["ask_price"].is_monotonic_increasing
         await venues.close()
+        await venues.close()
+
+
+async def test_all_venues_in_one_session() -> None:
+    async with Sandbox(venues=tuple(LISTED), seed=3, speed=5) as box:
+        at = box.addresses
+        venues = Venues({name: make_adapter(name, sandbox_arguments(name, at, testnet=True)) for name in LISTED})
+        assert await venues.connect() == list(LISTED), venues.troubles
+        markets = {
+            "BTC/USDT": {"binance", "okx", "coinbase"},
+            "EUR/USD": {"oanda", "fxcm", "ibkr"},
+            "AAPL": {"ibkr"},
+        }
+        await venues.watch(markets)
+        async with asyncio.timeout(20):
+            while any(
+                set(venues.books[symbol].venues(venues.clock.now_ns())) != where for symbol, where in markets.items()
+            ):
+                await asyncio.sleep(0.02)
+        for symbol, where in markets.items():
+            assert set(venues.instruments(symbol).index.get_level_values("venue")) == where
+            assert venues.book(symbol)["ask_price"].is_monotonic_increasing
+        balances = await venues.balances()
+        assert set(balances.columns) == set(LISTED)
+        assert balances.loc["USDT", ["binance", "okx"]].tolist() == [100_000, 100_000]
+        assert balances.loc["USD", "ibkr"] > 0
+        assert "oanda" in (await venues.positions()).columns
+        assert venues.troubles == {}
         await venues.close()
