@@ -1,6 +1,6 @@
 """The adapter itself over ib_insync: run by an environment that has it; this package and the rest come after it.
 
-Arguments: folders to append to the module path. Addresses of the sandbox come as JSON on standard input; one line of JSON
+Arguments: folders to append to the module path. The sandbox addresses come as JSON on standard input; one line of JSON
 with what was seen goes out.
 """
 
