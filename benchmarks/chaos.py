@@ -144,6 +144,8 @@ async def run(orders: int, seed: int, venue: str, journal_path: Path, workers: i
                 reconcile_every_s=period_s / 4,
             )
             await engine.start()
+            for command in kit.commands:
+                await control.ask("POST", "/command", {"venue": venue, "world": "testnet", **command})
             before = await control.books()
             await control.ask("POST", "/faults", chaos_plan(seed, kit, period_s, TIMEOUT_S))
             load = Load(engine, orders, seed, kit)

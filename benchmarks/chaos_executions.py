@@ -81,14 +81,21 @@ def compare(deals: Iterable[Deal], booked: Iterable[Booked], kit: Kit) -> Iterat
 
 def _by_number(theirs: list[Deal], ours: list[Booked], kit: Kit) -> Iterator[Trouble]:
     assert kit.trade_number is not None, "only for venues with numbers"
-    found = {(deal.symbol, deal.number): deal for deal in theirs}
+    # One number twice is a trade with oneself: two executions, one of each order.
+    found: dict[tuple[str, str], list[Deal]] = defaultdict(list)
+    for deal in theirs:
+        found[deal.symbol, deal.number].append(deal)
+    seen = set()
     for one in ours:
         key = (one.symbol, kit.trade_number(one.execution_id))
-        deal = found.pop(key, None)
+        sides = found[key]
+        deal = next((side for side in sides if side.owner == one.owner), sides[0] if sides else None)
         if deal is None:
-            if (one.symbol, key[1]) not in {(d.symbol, d.number) for d in theirs}:
+            if key not in seen:
                 yield Trouble("unreconciled", str(key), "the journal books an execution the venue does not have")
             continue
+        seen.add(key)
+        sides.remove(deal)
         for name, mine, real in zip(
             ("quantity", "price", "fee"), one.said, (deal.quantity, deal.price, deal.fee), strict=True
         ):
@@ -96,8 +103,8 @@ def _by_number(theirs: list[Deal], ours: list[Booked], kit: Kit) -> Iterator[Tro
                 yield Trouble("unreconciled", str(key), f"{name} {mine}, venue {real}")
         if deal.owner != one.owner:
             yield Trouble("unreconciled", str(key), f"booked to {one.owner}, not its order")
-    for key in found:
-        yield Trouble("lost", str(key), "an execution of the venue is not in the journal")
+    for key, sides in found.items():
+        yield from (Trouble("lost", str(key), "an execution of the venue is not in the journal") for _ in sides)
 
 
 def _by_content(sold: list[Deal], written: list[Booked]) -> Iterator[Trouble]:

@@ -104,13 +104,16 @@ def judge(
     result = Judgement()
     ours = {cid: order for cid, order in books.orders.items() if order.status is not OrderStatus.DENIED}
     meant = {kit.client_id(cid): cid for cid in ours}
-    known_before = {row["orderId"] for row in _rows(before, "orders")}
+    known_before = {(row["orderId"], row["clientOrderId"]) for row in _rows(before, "orders")}
     theirs: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in _rows(after, "orders"):
-        if row["orderId"] not in known_before:
+        if (row["orderId"], row["clientOrderId"]) not in known_before:
             theirs[meant.get(row["clientOrderId"], row["clientOrderId"])].append(row)
     find = _Finder(result, kit)
     find.problems(books.problems)
+    if kit.replaces:
+        changes = Counter(entry.client_order_id for entry in written if entry.payload.get("type") == "Amended")
+        theirs = {name: _as_one(rows, changes[name]) for name, rows in theirs.items()}
     find.orders(ours, theirs, _first_answers(written))
     rounded = find.executions(written, theirs, before, after)
     find.chains(ours)
@@ -161,7 +164,10 @@ class _Finder:
                     self._add("lost", client_id, "the journal says accepted, the venue never had it")
                 continue
             row = rows[-1]
-            if order.status not in ENDS[row["status"]]:
+            ends = ENDS[row["status"]]
+            if row["status"] == "CANCELED" and order.effective_time_in_force in ("IOC", "FOK"):
+                ends = ends | {OrderStatus.EXPIRED}  # not every venue's books tell the two apart
+            if order.status not in ends:
                 self._add("unreconciled", client_id, f"journal {order.status.value}, venue {row['status']}")
             if exact(order.filled_quantity) != Decimal(row["executedQty"]):
                 self._add(
@@ -179,7 +185,12 @@ class _Finder:
     ) -> dict[str, Decimal]:
         """Every trade of the venue was booked once; returns by how much cash is off because means were rounded."""
         known_before = {(row["symbol"], str(row["tradeId"])) for row in _rows(before, "trades")}
-        owners = {str(row["orderId"]): client_id for client_id, rows in theirs.items() for row in rows}
+        owners = {
+            str(row["orderId"]): client_id
+            for client_id, rows in theirs.items()
+            for row in rows
+            if Decimal(row["executedQty"])  # the others may be of a list with numbers of its own
+        }
         deals = [
             Deal(
                 row["symbol"],
@@ -257,6 +268,16 @@ class _Finder:
 
 def _rows(books: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     return [row for account in books["accounts"] for row in account[name]]
+
+
+def _as_one(rows: Sequence[Mapping[str, Any]], changes: int) -> Sequence[Mapping[str, Any]]:
+    """An order and what a change put in its place under the same id are one: the last, with all that was executed.
+
+    Only for as many as there were changes, and where what was replaced had not executed.
+    """
+    gone = [row for row in rows if row["status"] == "CANCELED" and not Decimal(row["executedQty"])]
+    left = [row for row in rows if row not in gone] or [max(rows, key=lambda row: (row["time"], row["orderId"]))]
+    return left if len(left) == 1 and len(rows) <= 1 + changes else rows
 
 
 def _total(books: Mapping[str, Any], currency: str) -> Decimal:

@@ -56,6 +56,7 @@ class Load:
         self.errors: Counter[str] = Counter()
         self.denied: Counter[str] = Counter()
         self._left: list[Order] = []
+        self._next_s = 0.0
         self._random = Random(f"load/{seed}")
 
     @property
@@ -76,6 +77,7 @@ class Load:
                 continue
             if len(self._left) > MOST_LEFT:
                 await self._end(self._left.pop(0))
+            await self._turn()
             symbol = random.choice(self.engine.symbols)
             action = random.choices(list(MIX), list(MIX.values()))[0]
             try:
@@ -83,6 +85,13 @@ class Load:
             except EXPECTED as error:
                 self.errors[f"{action}: {type(error).__name__}"] += 1
                 await asyncio.sleep(0.01)
+
+    async def _turn(self) -> None:
+        """Wait until the venue's limits let somebody do something again."""
+        if self.kit.orders_1s is not None:
+            now_s = asyncio.get_running_loop().time()
+            self._next_s = max(self._next_s + 1 / self.kit.orders_1s, now_s)
+            await asyncio.sleep(self._next_s - now_s)
 
     def _may_send(self) -> bool:
         engine = self.engine

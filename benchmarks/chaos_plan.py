@@ -26,20 +26,28 @@ def chaos_plan(seed: int, kit: Kit, period_s: float, timeout_s: float) -> dict[s
     """
     rest, socket = {"channel": kit.lone_channel}, {"channel": kit.shared_channel}
     stuck_s, late_s = [timeout_s, timeout_s + 4], timeout_s + 0.3
-    # Where everything goes over one line, what is stuck holds up all that follows: as rare then as a cut of the line.
-    stuck = 0.002 if kit.lone_channel else 0.0005
+    # Where everything goes over one line, what is stuck holds up all that follows, and a cut or a part that is out hits
+    # the questions as well by which a doubt would end: that is as much trouble then with fewer of them.
+    rare = 1.0 if kit.lone_channel else 0.25
     requests: list[Rule] = [
         _rule("slow requests", "delay", 0.02, seconds=[0.02, 0.3]),
         _rule("slow answers", "delay", 0.02, seconds=[0.02, 0.3], point="answer"),
-        _rule("orders stuck on the way", "delay", stuck, {"kind": "submit"}, seconds=stuck_s),
-        _rule("orders answered too late", "delay", 0.002, {"kind": "submit"}, seconds=late_s, point="answer"),
+        _rule("orders stuck on the way", "delay", 0.002 * rare, {"kind": "submit"}, seconds=stuck_s),
+        _rule("orders answered too late", "delay", 0.002 * rare, {"kind": "submit"}, seconds=late_s, point="answer"),
         *(_rule(f"{k} never arrives", "drop_before", 0.01, {"kind": k, **rest}) for k in ("submit", "cancel", "query")),
         *(_rule(f"{k} unanswered", "drop_after", 0.015, {"kind": k, **rest}) for k in ("submit", "cancel", "amend")),
         # A cut socket takes everything with it that is on its way.
-        _rule("socket cut before it acts", "drop_before", 0.001, socket),
-        _rule("socket cut after it acted", "drop_after", 0.0015, socket),
-        _rule("refused by a broken server", "error", 0.005, status=503),
-        _rule("done by a broken server", "error", 0.005, status=502, body="<html>Bad Gateway</html>", point="answer"),
+        _rule("socket cut before it acts", "drop_before", 0.001 * rare, socket),
+        _rule("socket cut after it acted", "drop_after", 0.0015 * rare, socket),
+        _rule("refused by a broken server", "error", 0.005 * rare, status=503),
+        _rule(
+            "done by a broken server",
+            "error",
+            0.005 * rare,
+            status=502,
+            body="<html>Bad Gateway</html>",
+            point="answer",
+        ),
         *(_rule(f"{body} answers", "rubbish", 0.003, rest, body=body) for body in ("html", "truncated", "empty")),
         *(_rule(f"{body} frames", "rubbish", 0.0005, socket, body=body) for body in ("html", "truncated", "empty")),
         _rule("wait", "rate_limit", 0.001, {"kind": "submit"}, retry_after_s=1),

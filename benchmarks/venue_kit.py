@@ -51,8 +51,17 @@ class Kit:
         Whether a limit order that waits may be priced through the market.
     lone_channel, shared_channel : str or None
         Fault channels where each request stands alone, and where a cut takes the whole line with it.
+    replaces : bool
+        Whether a changed order is a new one of the venue's under the same id of ours.
+    orders_1s : float or None
+        As much as the venue's limits let the chaos benchmark do in a second, where the sandbox keeps to them.
+    commands : tuple of mapping
+        What the sandbox is told first (``POST /command``): limits that are lifted for load tests.
     numbered : bool
         Whether the venue numbers its events, so that a client notices each that is missing and ends the connection.
+    quick : mapping
+        Constructor arguments for tests and benchmarks that start many adapters in a row: no waiting for limits that the
+        sandbox does not have.
     chaos : mapping
         Constructor arguments for the chaos benchmark beyond the sandbox's.
     client_id : callable
@@ -74,7 +83,11 @@ class Kit:
     crosses: bool = True
     lone_channel: str | None = "rest"
     shared_channel: str | None = "ws-api"
+    replaces: bool = False
+    orders_1s: float | None = None
+    commands: tuple[Mapping[str, Any], ...] = ()
     numbered: bool = False
+    quick: Mapping[str, Any] = field(default_factory=dict)
     chaos: Mapping[str, Any] = field(default_factory=dict)
     client_id: Callable[[str], str] = str
     trade_number: Callable[[str], str] | None = None
@@ -93,7 +106,7 @@ class Kit:
 
     def adapter(self, addresses: Mapping[str, Any], **more: Any) -> BaseBrokerAdapter:
         """An adapter of the sandbox's test world, not connected."""
-        return make_adapter(self.name, {**sandbox_arguments(self.name, addresses, testnet=True), **more})
+        return make_adapter(self.name, {**sandbox_arguments(self.name, addresses, testnet=True), **self.quick, **more})
 
     def tick(self, name: str) -> Decimal:
         """How finely mean prices of a pair are told; `name` is that in the books."""
@@ -155,6 +168,32 @@ KITS: dict[str, Kit] = {
             shared_channel="fix",
             chaos={"timeout_s": TIMEOUT_S},
             merges=True,
+        ),
+        Kit(
+            "oanda",
+            _pairs("_", "EUR/USD", "GBP/USD", tick="0.00001"),
+            quantity=1000,
+            scale=60.0,
+            calm=0.15,
+            shared_channel=None,
+            # The venue sets no end to how long an order may be on its way: longer than the faults' longest, then.
+            chaos={"timeout_s": TIMEOUT_S, "arrival_window_s": TIMEOUT_S + 4.5, "paced": False},
+            merges=True,
+            replaces=True,
+            orders_1s=30.0,
+            quick={"paced": False},
+            cash_step="0.0001",
+        ),
+        Kit(
+            "ibkr",
+            (Pair("AAPL", "AAPL", "AAPL", "USD"), Pair("MSFT", "MSFT", "MSFT", "USD")),
+            quantity=10,
+            scale=60.0,
+            calm=0.5,
+            lone_channel=None,
+            commands=({"action": "pace", "messages_1s": 0},),
+            chaos={"timeout_s": TIMEOUT_S, "messages_1s": 0},
+            trade_number=lambda execution_id: str(int(execution_id.split(".")[2], 16)),
         ),
     )
 }

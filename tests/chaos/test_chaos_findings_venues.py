@@ -11,6 +11,7 @@ import pytest
 from venue_kit import KITS
 
 from autotrader_lab.execution.oms import OrderManager
+from autotrader_lab.model.errors import VenueUnavailable
 from autotrader_lab.model.orders import Order, OrderSide, OrderStatus, OrderType
 from autotrader_lab.sandbox import Sandbox
 from autotrader_lab.sandbox.fault_plan import read_plan
@@ -89,3 +90,18 @@ async def test_a_part_of_fxcm_that_is_out_for_a_moment_is_asked_again() -> None:
         assert await adapter.get_positions() == {"EUR/USD": 0.0}
         assert await adapter.cancel_order("t1")
         assert [rule["hits"] for rule in box.faults.report()["rules"]] == [2, 2]
+
+
+async def test_tws_says_when_its_own_connection_is_back_after_maintenance() -> None:
+    async with on_sandbox("ibkr") as (box, adapter):
+        states: list[str] = []
+        adapter.subscribe_connection(lambda state, reason: states.append(state))
+        box.faults.replace(read_plan({"rules": [{"do": "maintenance", "when": {"to_s": 0.5}}]}))
+        with pytest.raises(VenueUnavailable):
+            await adapter.get_positions()
+        for _ in range(200):
+            if states[-1:] == ["restored"]:
+                break
+            await asyncio.sleep(0.02)
+        assert states == ["lost", "restored"]
+        assert await adapter.get_positions() == {}

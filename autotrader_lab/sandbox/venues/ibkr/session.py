@@ -18,7 +18,7 @@ from autotrader_lab.sandbox.venues.ibkr.gateway import Gateway, Problem
 from autotrader_lab.sandbox.venues.ibkr.ticks import Subscription
 from autotrader_lab.sandbox.venues.ibkr.wire import MAX_VERSION, MIN_VERSION, BadField, Fields, frame, text
 
-__all__ = ["Pace", "Session"]
+__all__ = ["CONNECTIVITY", "Pace", "Session"]
 
 Report = list[str]
 
@@ -72,6 +72,15 @@ NAMES: Mapping[int, str] = {
     99: "reqCompletedOrders",
 }
 """What the published client calls the messages, for hooks and faults."""
+CONNECTIVITY = {
+    1100: "Connectivity between IB and Trader Workstation has been lost.",
+    1101: "Connectivity between IB and Trader Workstation has been restored - data lost.",
+    1102: "Connectivity between IB and Trader Workstation has been restored - data maintained.",
+}
+"""What clients are told of the gateway's own connection."""
+BROKEN = 2110
+"""The code that a fault answers with while the gateway's own connection is out; 1102 says that it is back."""
+LOOK_S = 0.2
 _HELLO = re.compile(rb"v(\d+)\.\.(\d+)(?: (.*))?", re.DOTALL)
 
 
@@ -162,6 +171,7 @@ class Session:
         self._paused_until: float | None = None
         self._waiting: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._repair: asyncio.Task[None] | None = None
 
     # Out
 
@@ -256,6 +266,8 @@ class Session:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
+            if self._repair is not None:
+                self._repair.cancel()
             self.close()
 
     async def _read_frame(self) -> bytes:
@@ -325,12 +337,25 @@ class Session:
         elif isinstance(told.body, dict):
             code, message = int(told.body.get("code", 2148)), str(told.body.get("msg", told.body.get("error", "")))
             self.fail(int(info.params.get("id", -1)), code, message)
+            if code == BROKEN and self._repair is None:
+                self._repair = asyncio.create_task(self._tell_when_repaired(), name="sandbox ibkr repair")
         else:
             for report in told.body:
                 if message_id in LISTS:
                     self.put(text(report))
                 else:
                     self._pass(report)
+
+    async def _tell_when_repaired(self) -> None:
+        """Say that the gateway's connection is back as soon as no fault breaks it any more."""
+        info = RequestInfo(self.gateway.world.name, "ws-api", "reqCurrentTime", {}, VENUE)
+        is_broken = True
+        while is_broken:
+            await self.gateway.world.clock.sleep(LOOK_S)
+            answer = await self.hooks.before(info)
+            is_broken = answer is not None and isinstance(answer.body, dict) and answer.body.get("code") == BROKEN
+        self._repair = None
+        self.fail(-1, 1102, CONNECTIVITY[1102])
 
     def _attempt(self, message_id: int, fields: list[str]) -> None:
         request_id = int(_params(message_id, fields).get("id", -1))

@@ -16,7 +16,7 @@ from autotrader_lab.sandbox.venues.ibkr.calls import handle
 from autotrader_lab.sandbox.venues.ibkr.contracts import Contract
 from autotrader_lab.sandbox.venues.ibkr.gateway import Gateway
 from autotrader_lab.sandbox.venues.ibkr.reports import ApiOrder
-from autotrader_lab.sandbox.venues.ibkr.session import Pace, Session
+from autotrader_lab.sandbox.venues.ibkr.session import CONNECTIVITY, Pace, Session
 from autotrader_lab.sandbox.world import World
 
 __all__ = ["IbkrVenue"]
@@ -25,12 +25,6 @@ REQUEST_MODULES = (requests, trading)
 TICK_S = 0.1
 SLOW_TICKS = 10
 ACCOUNT_TICKS = 1_800
-
-_CONNECTIVITY = {
-    1100: "Connectivity between IB and Trader Workstation has been lost.",
-    1101: "Connectivity between IB and Trader Workstation has been restored - data lost.",
-    1102: "Connectivity between IB and Trader Workstation has been restored - data maintained.",
-}
 
 
 class IbkrVenue:
@@ -188,13 +182,13 @@ class IbkrVenue:
         return {"done": action}
 
     def _change_connectivity(self, code: int) -> None:
-        if code not in _CONNECTIVITY:
-            raise ValueError(f"no connectivity message {code}; there are {list(_CONNECTIVITY)}")
+        if code not in CONNECTIVITY:
+            raise ValueError(f"no connectivity message {code}; there are {list(CONNECTIVITY)}")
         self._is_lost = code == 1100
         for session in self._started:
             if code == 1101:
                 session.subscriptions.clear()
             session.is_quiet = self._is_lost
-            session.fail(-1, code, _CONNECTIVITY[code])
+            session.fail(-1, code, CONNECTIVITY[code])
             if not self._is_lost:
                 session.catch_up()
