@@ -53,12 +53,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from chaos_judge import Judgement, judge
 from chaos_orders import EXPECTED, Load
 from chaos_plan import chaos_plan, outage_windows
+from common import Control
 from venue_kit import KITS, TIMEOUT_S
 
 from autotrader_lab.execution import ExecutionEngine
 from autotrader_lab.execution.risk import RiskLimits
 from autotrader_lab.journal import Journal
-from autotrader_lab.sandbox import SandboxProcess, start_sandbox
+from autotrader_lab.sandbox import start_sandbox
 from autotrader_lab.strategy.contract import Context, Strategy
 
 FRESH_S = 10.0
@@ -71,26 +72,6 @@ class Watching(Strategy):
 
     def on_quote(self, quote: Any, context: Context) -> None:
         """Nothing to do."""
-
-
-class Control:
-    """The sandbox's control address."""
-
-    def __init__(self, session: aiohttp.ClientSession, box: SandboxProcess, venue: str) -> None:
-        self._session = session
-        self._venue = venue
-        self._url = box.addresses["control"]["url"]
-        self._headers = {"X-Sandbox-Token": box.addresses["control"]["token"]}
-
-    async def ask(self, verb: str, path: str, body: Any = None) -> Any:
-        async with self._session.request(verb, f"{self._url}{path}", json=body, headers=self._headers) as response:
-            answer = await response.json()
-            if response.status != 200:
-                raise RuntimeError(f"{verb} {path}: {answer}")
-            return answer
-
-    async def books(self) -> Any:
-        return await self.ask("GET", f"/books?venue={self._venue}&world=testnet")
 
 
 @dataclass
@@ -145,7 +126,7 @@ async def run(orders: int, seed: int, venue: str, journal_path: Path, workers: i
             )
             await engine.start()
             for command in kit.commands:
-                await control.ask("POST", "/command", {"venue": venue, "world": "testnet", **command})
+                await control.post("/command", **command)
             before = await control.books()
             await control.ask("POST", "/faults", chaos_plan(seed, kit, period_s, TIMEOUT_S))
             load = Load(engine, orders, seed, kit)

@@ -1,7 +1,8 @@
-"""What the benchmarks share: an engine on the local sandbox, the machine in one line, figures with their spread."""
+"""What the benchmarks share: an engine on the local sandbox, its control, the machine, figures with their spread."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import platform
@@ -11,16 +12,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from rich.console import Console
 from rich.table import Table
+from venue_kit import KITS, Kit
 
 from autotrader_lab.execution import ExecutionEngine
-from autotrader_lab.execution.adapters.binance import BinanceAdapter
 from autotrader_lab.journal import Journal
 from autotrader_lab.sandbox import SandboxProcess, start_sandbox
 from autotrader_lab.strategy.contract import Strategy
 
-__all__ = ["engine_on_sandbox", "machine", "show", "spread"]
+__all__ = ["Control", "engine_on_sandbox", "machine", "quoted", "show", "spread"]
 
 
 class Idle(Strategy):
@@ -38,27 +40,75 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"min": min(values), "median": statistics.median(values), "max": max(values)}
 
 
+class Control:
+    """The sandbox's control address.
+
+    Parameters
+    ----------
+    session : aiohttp.ClientSession
+    box : SandboxProcess
+    venue : str
+        Whom requests are about.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, box: SandboxProcess, venue: str) -> None:
+        self._session = session
+        self._venue = venue
+        self._url = box.addresses["control"]["url"]
+        self._headers = {"X-Sandbox-Token": box.addresses["control"]["token"]}
+
+    async def ask(self, verb: str, path: str, body: Any = None) -> Any:
+        """One request; anything but success ends the benchmark."""
+        async with self._session.request(verb, f"{self._url}{path}", json=body, headers=self._headers) as response:
+            answer = await response.json()
+            if response.status != 200:
+                raise RuntimeError(f"{verb} {path}: {answer}")
+            return answer
+
+    async def post(self, path: str, **body: Any) -> Any:
+        """Ask for one thing in the venue's test world."""
+        return await self.ask("POST", path, {"venue": self._venue, "world": "testnet", **body})
+
+    async def books(self) -> Any:
+        """The venue's own record."""
+        return await self.ask("GET", f"/books?venue={self._venue}&world=testnet")
+
+
 @asynccontextmanager
 async def engine_on_sandbox(
-    folder: Path, *, speed: float = 1.0, **options: Any
+    folder: Path,
+    *,
+    kit: Kit = KITS["binance"],
+    speed: float = 1.0,
+    box: SandboxProcess | None = None,
+    **options: Any,
 ) -> AsyncIterator[tuple[ExecutionEngine, SandboxProcess]]:
-    """A started engine on Binance's testnet world of a sandbox in a process of its own, with a journal on disk.
+    """A started engine on a venue's test world, with a journal on disk.
 
-    Yields the engine and the sandbox.
+    The sandbox is a process of its own: `box`, which then goes on, or a new one. Yields the engine and the sandbox.
     """
-    box = start_sandbox(seed=5, speed=speed)
+    own = start_sandbox(seed=5, speed=speed, venues=[kit.name]) if box is None else None
+    where = own or box
+    assert where is not None, "one of the two"
     try:
-        addresses = box.addresses["binance"]
-        adapter = BinanceAdapter(addresses["api_key"], addresses["api_secret"], testnet=True, addresses=addresses)
+        adapter = kit.adapter(where.addresses)
         with Journal.open(folder / "journal.sqlite", session="benchmark") as journal:
-            engine = ExecutionEngine(Idle(), adapter, symbols=["BTC/USDT"], journal=journal, stage="testnet", **options)
+            engine = ExecutionEngine(Idle(), adapter, symbols=[kit.symbol], journal=journal, stage="testnet", **options)
             await engine.start()
             try:
-                yield engine, box
+                yield engine, where
             finally:
                 await engine.stop()
     finally:
-        box.stop()
+        if own is not None:
+            own.stop()
+
+
+async def quoted(engine: ExecutionEngine, symbol: str) -> tuple[float, float]:
+    """Bid and ask, as soon as there are any."""
+    while symbol not in engine.trader.book.bid_ask:
+        await asyncio.sleep(0.01)
+    return engine.trader.book.bid_ask[symbol]
 
 
 def show(title: str, result: Mapping[str, Any], as_json: bool) -> None:
@@ -69,11 +119,22 @@ def show(title: str, result: Mapping[str, Any], as_json: bool) -> None:
     table = Table(title=title)
     table.add_column("what")
     table.add_column("figure", justify="right")
-    for name, value in result.items():
-        words = (
-            ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in value.items())
-            if isinstance(value, Mapping)
-            else str(value)
-        )
+    for name, value in _rows(result):
+        words = ", ".join(f"{k} {_short(v)}" for k, v in value.items()) if isinstance(value, Mapping) else _short(value)
         table.add_row(name.replace("_", " "), words)
     Console().print(table)
+
+
+def _rows(result: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Names and values; what has figures of its own inside gets a row for each of them."""
+    rows = []
+    for name, value in result.items():
+        if isinstance(value, Mapping) and any(isinstance(part, Mapping) for part in value.values()):
+            rows += [(f"{name}: {inner}", part) for inner, part in _rows(value)]
+        else:
+            rows.append((name, value))
+    return rows
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1_000 else str(value)

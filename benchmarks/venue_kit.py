@@ -15,7 +15,7 @@ from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.adapters.catalog import make_adapter, sandbox_arguments
 from autotrader_lab.execution.adapters.ccxt_names import encode_name
 
-__all__ = ["KITS", "TIMEOUT_S", "Kit", "Pair"]
+__all__ = ["KITS", "TIMEOUT_S", "Kit", "Pair", "chosen"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Kit:
         How far prices of the chaos benchmark lie from the market, as a part of those for crypto.
     quantity : float
         What simple benchmarks trade of the first pair.
+    gap_s : float
+        How long simple benchmarks wait between orders, so that the venue takes them all.
     crosses : bool
         Whether a limit order that waits may be priced through the market.
     lone_channel, shared_channel : str or None
@@ -80,6 +82,7 @@ class Kit:
     quantity: float
     scale: float = 1.0
     calm: float = 1.0
+    gap_s: float = 0.0
     crosses: bool = True
     lone_channel: str | None = "rest"
     shared_channel: str | None = "ws-api"
@@ -181,6 +184,7 @@ KITS: dict[str, Kit] = {
             merges=True,
             replaces=True,
             orders_1s=30.0,
+            gap_s=0.02,
             quick={"paced": False},
             cash_step="0.0001",
         ),
@@ -191,9 +195,15 @@ KITS: dict[str, Kit] = {
             scale=60.0,
             calm=0.5,
             lone_channel=None,
+            gap_s=0.03,
             commands=({"action": "pace", "messages_1s": 0},),
             chaos={"timeout_s": TIMEOUT_S, "messages_1s": 0},
             trade_number=lambda execution_id: str(int(execution_id.split(".")[2], 16)),
         ),
     )
 }
+
+
+def chosen(venue: str) -> list[Kit]:
+    """The kit of one venue, or with ``all`` every one."""
+    return list(KITS.values()) if venue == "all" else [KITS[venue]]
