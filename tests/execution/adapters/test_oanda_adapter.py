@@ -449,6 +449,16 @@ async def test_a_long_absence_is_caught_up_with_in_helpings() -> None:
         await until(lambda: adapter.orders["o"].status is OrderStatus.FILLED)
 
 
+async def test_executions_are_found_among_thousands_of_transactions() -> None:
+    async with oanda_sandbox(hooks=nothing_else()) as box, connected(box) as adapter:
+        record = venue_of(box).desk.record
+        for name in ("a", "b"):
+            await adapter.submit_order(order(name))
+            for number in range(1_500):
+                record.add("CLIENT_CONFIGURE", {"alias": str(number)})
+        assert [fill.client_order_id for fill in await adapter.get_fills(SYMBOL, 0)] == ["a", "b"]
+
+
 # --- account and market ----------------------------------------------------------------------------------------
 
 

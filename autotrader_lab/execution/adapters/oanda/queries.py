@@ -190,17 +190,10 @@ class OandaQueries(OandaAccount):
         params = {"pageSize": str(_PAGE)}
         if self.state is None or since_ns > self.state.created_ns:
             params["from"] = _rfc3339(since_ns)
-        if kinds:
-            params["type"] = kinds
-        body = await self._ask(TransactionList(self.account_id, params=params), name)
-        pages = body.get("pages")
-        if not isinstance(pages, list) or not all(isinstance(page, str) for page in pages):
-            raise VenueUnavailable(f"{name}: the list of pages was not understood")
-        for page in pages:
-            # The numbers are what is wanted of it; where to ask is our own business.
-            ids = {key: values[0] for key, values in parse_qs(urlsplit(page).query).items() if key in ("from", "to")}
-            if len(ids) != 2:
-                raise VenueUnavailable(f"{name}: a page without from and to")
+        first, last = _span(await self._ask(TransactionList(self.account_id, params=params), name), name)
+        # In helpings of our own: one of the venue's that holds certain kinds only may span more than it gives at once.
+        for begin in range(first, last + 1, _PAGE):
+            ids = {"from": str(begin), "to": str(min(begin + _PAGE - 1, last))}
             if kinds:
                 ids["type"] = kinds
             answer = await self._ask(TransactionIDRange(self.account_id, params=ids), name)
@@ -302,6 +295,22 @@ class OandaQueries(OandaAccount):
 def specifier(order_id: str) -> str:
     """How Oanda names an order: by its own number, or by ``@`` and ours."""
     return order_id if number_of(order_id) else f"@{quote(order_id, safe='')}"
+
+
+def _span(body: Mapping[str, Any], name: str) -> tuple[int, int]:
+    """The first and last transaction that a list's pages speak of; (1, 0) where there is none."""
+    pages = body.get("pages")
+    if not isinstance(pages, list) or not all(isinstance(page, str) for page in pages):
+        raise VenueUnavailable(f"{name}: the list of pages was not understood")
+    numbers = []
+    for page in pages:
+        # The numbers are what is wanted of it; where to ask is our own business.
+        query = parse_qs(urlsplit(page).query)
+        found = [number_of(query[key][0]) for key in ("from", "to") if key in query]
+        if len(found) != 2 or not all(found):
+            raise VenueUnavailable(f"{name}: a page without from and to")
+        numbers += found
+    return (min(numbers), max(numbers)) if numbers else (1, 0)
 
 
 def _rfc3339(at_ns: int) -> str:
