@@ -42,6 +42,7 @@ from autotrader_lab.model.errors import (
 from autotrader_lab.model.market import Bar, Book, MarketEvent, Quote, Trade
 from autotrader_lab.model.orders import OrderSide, OrderStatus, OrderType
 from autotrader_lab.sandbox.orders import Side
+from autotrader_lab.sandbox.venues.hooks import Answer, RequestInfo
 from autotrader_lab.strategy import TradingStrategy
 
 
@@ -311,6 +312,28 @@ async def test_an_order_ib_has_forgotten_is_not_called_absent() -> None:
 # --- executions -------------------------------------------------------------------------------------------------------
 
 
+async def test_a_commission_that_got_lost_is_asked_for() -> None:
+    lost = Dialect(lambda fields, line: [] if fields[0] == "59" else [fields])
+    async with ibkr_sandbox(hooks=lost) as box, connected(box) as adapter:
+        fills: list[object] = []
+        adapter.subscribe_fills(fills.append)
+        await adapter.submit_order(order("o"))
+        await until(lambda: fills)
+        (fill,) = fills
+        assert (fill.commission, fill.fee_currency, "commission" in fill.metadata) == (1.0, "USD", False)  # type: ignore[attr-defined]
+
+
+class Withheld(Dialect):
+    """Executions cannot be asked for from some time on."""
+
+    is_out = False
+
+    async def before(self, request: RequestInfo) -> Answer | None:
+        if self.is_out and request.operation == "reqExecutions":
+            return Answer(503, {"code": 504, "msg": "Not connected"})
+        return None
+
+
 async def test_a_fill_does_not_wait_for_ever_for_its_commission() -> None:
     late: list[list[str]] = []
 
@@ -320,13 +343,16 @@ async def test_a_fill_does_not_wait_for_ever_for_its_commission() -> None:
             return []
         return [fields]
 
-    async with ibkr_sandbox(hooks=Dialect(withhold)) as box, connected(box) as adapter:
+    hooks = Withheld(withhold)
+    async with ibkr_sandbox(hooks=hooks) as box, connected(box) as adapter:
+        hooks.is_out = True
         fills: list[object] = []
         adapter.subscribe_fills(fills.append)
         await adapter.submit_order(order("o"))
         await until(lambda: fills)
         (fill,) = fills
         assert (fill.commission, fill.metadata["commission"]) == (0.0, "not told yet")  # type: ignore[attr-defined]
+        hooks.is_out = False
         say(box, *late[0])
         await until(lambda: "0000e0d5" in late[0][2] and adapter._commissions)
         (listed,) = await adapter.get_fills("AAPL", 0)

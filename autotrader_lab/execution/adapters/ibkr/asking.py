@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from autotrader_lab.model.errors import AutoTraderError
+from autotrader_lab.model.errors import AutoTraderError, VenueUnavailable
 
 __all__ = ["NoAnswer", "Questions", "Refused"]
 
@@ -93,7 +93,10 @@ class Questions:
         question = _Question()
         self._open[key] = question
         try:
-            send()
+            try:
+                send()
+            except ConnectionError as error:  # the library's word for it; there was a line when the question was made
+                raise VenueUnavailable("there is no connection to TWS right now") from error
             async with asyncio.timeout(timeout_s):
                 return await question.answer
         except TimeoutError:

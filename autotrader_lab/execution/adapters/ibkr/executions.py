@@ -1,12 +1,15 @@
 """Executions and what they cost: each booked once, with its commission where that comes in time.
 
-IB tells the two apart, the commission a moment later. A correction of an execution has the same number but for its last
-part; what was told of the first one stands, and the correction is logged as the error it is.
+IB tells the two apart, the commission a moment later; one that does not come is asked for once. A correction of an
+execution has the same number but for its last part; what was told of the first one stands, and the correction is
+logged as the error it is.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from abc import abstractmethod
 
 from autotrader_lab.execution.adapters.ibkr.books import IBKRBooks
 from autotrader_lab.execution.adapters.ibkr.contracts import Catalogue
@@ -29,6 +32,7 @@ class IBKRExecutions(IBKRBooks):
         self._ledger: dict[str, tuple[int, Fill]] = {}
         self._held: dict[str, Execution] = {}
         self._commissions: dict[str, Commission] = {}
+        self._commission_question = asyncio.Lock()
 
     def _absorb_execution(self, execution: Execution) -> None:
         """Book an execution once its commission is known, or it took too long."""
@@ -39,9 +43,19 @@ class IBKRExecutions(IBKRBooks):
             self._book(execution)
         elif execution.execution_id not in self._held:
             self._held[execution.execution_id] = execution
-            self._later(
-                self._commission_wait_s, lambda: self._release(execution.execution_id, "ibkr"), "ibkr commission"
-            )
+            self._tasks.own(self._await_commission(execution.execution_id), "ibkr commission")
+
+    async def _await_commission(self, execution_id: str) -> None:
+        """Book an execution in the end without its commission; one that was lost on the way is asked for before."""
+        await self._clock.sleep(self._commission_wait_s)
+        async with self._commission_question:  # one answer tells them all
+            if execution_id in self._held:
+                await self._ask_for_commissions()
+        self._release(execution_id, "ibkr")
+
+    @abstractmethod
+    async def _ask_for_commissions(self) -> None:
+        """Have the day's executions told again, commissions with them; what goes wrong is logged."""
 
     def _absorb_commission(self, commission: Commission) -> None:
         is_new = commission.execution_id not in self._commissions
@@ -71,7 +85,10 @@ class IBKRExecutions(IBKRBooks):
         if execution is not None:
             if waited:
                 log.warning(
-                    "%s: no commission for %s within %g s, told without", VENUE, execution_id, self._commission_wait_s
+                    "%s: no commission for %s within %g s, nor when asked, told without",
+                    VENUE,
+                    execution_id,
+                    self._commission_wait_s,
                 )
             self._book(execution)
 
