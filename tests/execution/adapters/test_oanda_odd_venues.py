@@ -123,7 +123,7 @@ async def test_a_symbol_that_is_not_there_is_named_before_any_io() -> None:
 
 async def test_maintenance_is_unavailable_for_questions_and_doubt_for_an_order() -> None:
     down = Answer(503, {"errorMessage": "The service is temporarily unavailable for maintenance."})
-    async with oanda_sandbox(hooks=Saying(ACCOUNTS, lambda _: down, acted=False)) as box:
+    async with oanda_sandbox(hooks=Saying(ACCOUNTS, lambda _: down, 2, acted=False)) as box:
         with pytest.raises(VenueUnavailable, match="temporarily unavailable for maintenance"):
             await make(box).connect()
         venue_of(box).api.hooks = Saying(ORDERS, lambda _: down, acted=False)
@@ -208,7 +208,7 @@ async def test_an_answer_that_cannot_be_understood_is_no_answer_to_a_question(wh
             ("GET /v3/accounts/{account}/orders/{order}", lambda: adapter.get_order_status("77")),
         )
         for operation, ask in questions:
-            hooks.operation, hooks.times = operation, 1
+            hooks.operation, hooks.times = operation, 2
             with pytest.raises(VenueUnavailable) as told:
                 await ask()
             assert len(str(told.value)) < 500
@@ -255,7 +255,7 @@ async def test_an_instrument_that_makes_no_sense_is_left_out() -> None:
 async def test_an_open_order_of_an_unknown_kind_is_not_passed_over() -> None:
     row = {"id": "9", "type": "HOLOGRAM", "state": "PENDING", "instrument": "EUR_USD", "units": "1", "createTime": "1"}
     odd = Answer(200, {"orders": [row], "lastTransactionID": "9"})
-    async with oanda_sandbox(hooks=Saying(PENDING, lambda _: odd)) as box, connected(box) as adapter:
+    async with oanda_sandbox(hooks=Saying(PENDING, lambda _: odd, 1)) as box, connected(box) as adapter:
         with pytest.raises(VenueUnavailable, match="unknown type 'HOLOGRAM'"):
             await adapter.get_open_orders()
         assert await adapter.get_open_orders() == []
@@ -266,6 +266,21 @@ async def test_orders_attached_to_trades_are_passed_over() -> None:
     attached = Answer(200, {"orders": [row], "lastTransactionID": "9"})
     async with oanda_sandbox(hooks=Saying(PENDING, lambda _: attached)) as box, connected(box) as adapter:
         assert await adapter.get_open_orders() == []
+
+
+async def test_a_question_or_cancel_that_got_no_answer_is_asked_once_more() -> None:
+    hooks = Saying("", lambda answer: None, 0)
+    async with oanda_sandbox(hooks=hooks) as box, connected(box) as adapter:
+        await adapter.submit_order(order("o", kind="limit", price=1.05))
+        for operation, ask in (
+            (SUMMARY, adapter.get_account_balance),
+            (PENDING, adapter.get_open_orders),
+            ("PUT /v3/accounts/{account}/orders/{order}/cancel", lambda: adapter.cancel_order("o")),
+        ):
+            hooks.operation, hooks.times = operation, 1
+            assert await ask()
+            assert hooks.times == 0
+        assert adapter.orders["o"].status is OrderStatus.CANCELLED
 
 
 # --- streams ---------------------------------------------------------------------------------------------------

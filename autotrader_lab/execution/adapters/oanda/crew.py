@@ -16,6 +16,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import requests
+
 from autotrader_lab.execution.adapters.oanda.wire import Answer, ConnectionPace, Phase, Wire
 from autotrader_lab.model.errors import AutoTraderError
 
@@ -42,12 +44,15 @@ class Failed(AutoTraderError):
         False: it certainly never left.
     status, headers
         Of the answer, as far as there was one.
+    is_late : bool
+        It took as long as was allowed, or nobody is there to take it.
     """
 
-    def __init__(self, reason: str, *, left: bool, status: int = 0, headers: Any = None) -> None:
+    def __init__(self, reason: str, *, left: bool, status: int = 0, headers: Any = None, is_late: bool = False) -> None:
         super().__init__(reason)
         self.left = left
         self.status = status
+        self.is_late = is_late
         self.headers = headers or {}
 
 
@@ -135,7 +140,7 @@ class Crew:
         Failed
         """
         if not self._is_open or self._loop is None:
-            raise Failed("disconnected", left=False)
+            raise Failed("disconnected", left=False, is_late=True)
         # What would be sent just before its asker gives up would only be in doubt.
         job = _Job(endpoint, self._loop.create_future(), self._loop.time() + (1 - _TOO_LATE) * self._timeout_s)
         heapq.heappush(self._waiting, (urgency, next(self._numbers), job))
@@ -150,10 +155,10 @@ class Crew:
         reason = f"no answer within {self._timeout_s:g} s"
         if job.hand is None:
             self._abandon(job, None)
-            raise Failed(f"{reason}, and nothing was sent", left=False)
+            raise Failed(f"{reason}, and nothing was sent", left=False, is_late=True)
         phase = self._dismiss(job.hand)
         job.future.cancel()
-        raise Failed(reason, left=phase != "connecting")
+        raise Failed(reason, left=phase != "connecting", is_late=True)
 
     def _abandon(self, job: _Job, late: Callable[[Answer], None] | None) -> None:
         """Nobody waits for it: what was not sent never will be, what was goes on."""
@@ -240,7 +245,13 @@ class Crew:
             if isinstance(outcome, Answer):
                 job.future.set_result(outcome)
             else:
-                failed = Failed(type(outcome).__name__, left=phase != "connecting", status=head[0], headers=head[1])
+                failed = Failed(
+                    type(outcome).__name__,
+                    left=phase != "connecting",
+                    status=head[0],
+                    headers=head[1],
+                    is_late=isinstance(outcome, requests.Timeout),
+                )
                 failed.__cause__ = outcome
                 job.future.set_exception(failed)
                 # Retrieved here, for the case that nobody waits for it any more.
@@ -258,7 +269,7 @@ class Crew:
             self._timer = None
         for _, _, job in self._waiting:
             if not job.future.done():
-                job.future.set_exception(Failed("disconnected before it was sent", left=False))
+                job.future.set_exception(Failed("disconnected before it was sent", left=False, is_late=True))
                 job.future.exception()
         self._waiting = []
         hands, self._hands, self._idle = [*self._hands, *self._leaving], [], []

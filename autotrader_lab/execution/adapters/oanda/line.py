@@ -44,6 +44,8 @@ _REQUESTS_S = 110
 """Oanda allows 120; some are under way longer than others."""
 _CONNECTIONS_S = 2
 _THREADS = 6
+_PAUSES_S = (0.05,)
+"""Before what is safe to repeat is asked again."""
 
 
 class OandaLine(OandaBooks):
@@ -240,17 +242,23 @@ class OandaLine(OandaBooks):
         from autotrader_lab.execution.adapters.oanda.crew import CANCEL, ORDER, QUERY, Failed
         from autotrader_lab.execution.adapters.oanda.errors import translate
 
-        await self._pace.turn(action, what)
         urgency = {"query": QUERY, "cancel": CANCEL}.get(action, ORDER)
 
         def hear(answer: Any) -> None:
             if late is not None and isinstance(answer.body, dict):
                 late(answer.body)
 
-        try:
-            answer = await self._crew.ask(endpoint, urgency, hear)
-        except Failed as failed:
-            raise translate(failed, what, changes=changes) from (failed.__cause__ or failed)
+        for pause_s in (*_PAUSES_S, None):
+            await self._pace.turn(action, what)
+            try:
+                answer = await self._crew.ask(endpoint, urgency, hear)
+                break
+            except Failed as failed:
+                error = translate(failed, what, changes=changes)
+                # A question, or a cancel, is safe to repeat; one that took its whole time is not worth it.
+                if changes or failed.is_late or pause_s is None or type(error) is not VenueUnavailable:
+                    raise error from (failed.__cause__ or failed)
+            await self._clock.sleep(pause_s)
         self._note_clock(answer.headers, answer.sent_ns, answer.received_ns)
         if not isinstance(answer.body, dict):
             kind = OutcomeUnknown if changes else VenueUnavailable
