@@ -12,6 +12,7 @@ from autotrader_lab.execution.engine import ExecutionEngine
 from autotrader_lab.execution.kill import KillSwitch
 from autotrader_lab.execution.recovery import Past, read_past
 from autotrader_lab.execution.risk import TradingState
+from autotrader_lab.execution.shadow import ShadowBook
 from autotrader_lab.host import gates
 from autotrader_lab.host.accounts import AccountLock
 from autotrader_lab.host.dead_man import VenueSwitch, coverage
@@ -60,7 +61,21 @@ class EngineRun:
             **self._parts.engine_options,
         )
         self.engine.guard.subscribe(session.engine_alerted)
+        self._shadow = self._shadow_book()
         self.switch = VenueSwitch(self._parts.adapter, session.clock, self._tell)
+
+    def _shadow_book(self) -> ShadowBook | None:
+        """Beside a real account: what paper, with its own assumptions, makes of the same orders."""
+        if self.stage not in ("testnet", "live") or self.engine.feed is None:
+            return None
+        paper = self._session.settings.config.paper
+
+        def failed(reason: str) -> None:
+            self._tell("warning", "SHADOW_ENDED", f"the shadow paper book ended: {reason}; the real one goes on")
+
+        shadow = ShadowBook(self.engine.trader.desk, paper.latency_ms, paper.slippage_bps, paper.commission_bps, failed)
+        self.engine.feed.subscribe(shadow.on_market)
+        return shadow
 
     def _tell(self, level: str, code: str, message: str) -> None:
         self._session.alert(level, code, message)
@@ -89,8 +104,7 @@ class EngineRun:
         )
         options = records.Checkpoint(gates.STAGE_CHECKPOINT, {"options": self._options})
         self._session.journal.append(records.CHECKPOINT, options, stage=self.stage)
-        await engine.start(await self._earlier_run())
-        self._record_state()
+        await self._start_engine(await self._earlier_run())
         await self._arm_switch()
 
     async def resume(self) -> None:
@@ -101,9 +115,15 @@ class EngineRun:
         await self._parts.open(engine.symbols)
         if isinstance(engine.adapter, PaperTradingAdapter):
             engine.adapter.restore(past.books.fills, past.books.open_orders)
-        await engine.start(past)
-        self._record_state()
+        await self._start_engine(past)
         await self._arm_switch()
+
+    async def _start_engine(self, past: Past | None) -> None:
+        await self.engine.connect()
+        if self._shadow is not None:
+            self._shadow.open()
+        await self.engine.start(past)
+        self._record_state()
 
     async def _arm_switch(self) -> None:
         if self.stage in ("testnet", "live"):
@@ -132,8 +152,13 @@ class EngineRun:
         """End the stage in order; returns how many orders may still work."""
         await self._leave_switch()
         await self.engine.stop(flatten=flatten)
+        self._end_shadow()
         self._lock.release()
         return len(self.engine.oms.get_open_orders())
+
+    def _end_shadow(self) -> None:
+        if self._shadow is not None:
+            self._shadow.close()
 
     async def _leave_switch(self) -> None:
         """Disarm the venue's switch once nothing works; what could not be cancelled is left to it."""
@@ -154,6 +179,7 @@ class EngineRun:
             await self._leave_switch()
         await self.switch.stop(disarm=False)
         await self.engine.stop(cancel=cancel)
+        self._end_shadow()
         await self.engine.adapter.disconnect()  # it may have connected and never started
         self._lock.release()
 

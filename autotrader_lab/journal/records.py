@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from autotrader_lab.model.instruments import Instrument
+from autotrader_lab.model.orders import OrderSide
 
 __all__ = [
     "ALERT",
@@ -35,8 +36,11 @@ __all__ = [
     "RECONCILIATION",
     "REPORT",
     "SESSION",
+    "SHADOW_FILL",
+    "SHADOW_ORDER",
     "STAGE_STARTED",
     "STAGE_STOPPED",
+    "TOUCH",
     "TRADING_STATE",
     "Alert",
     "Armed",
@@ -52,9 +56,11 @@ __all__ = [
     "Promotion",
     "Reconciliation",
     "SessionRecord",
+    "ShadowOrder",
     "StageCounters",
     "StageStarted",
     "StageStopped",
+    "TouchRecord",
     "TradingStateRecord",
 ]
 
@@ -100,6 +106,12 @@ HOST = "host"
 """The engine host started, stopped or changed hands: :class:`HostRecord`."""
 MARK = "mark"
 """The price a position was valued at: :class:`Mark`."""
+SHADOW_ORDER = "shadow_order"
+"""The shadow paper book was given an order that goes out: :class:`ShadowOrder`."""
+SHADOW_FILL = "shadow_fill"
+"""An execution on the shadow paper book: the model's ``Filled``."""
+TOUCH = "touch"
+"""The market an order met when its book took it: :class:`TouchRecord`."""
 
 KINDS = (
     SESSION,
@@ -123,6 +135,9 @@ KINDS = (
     CHECKPOINT,
     HOST,
     MARK,
+    SHADOW_ORDER,
+    SHADOW_FILL,
+    TOUCH,
 )
 
 DRIFT_CODE = "POSITION_DRIFT"
@@ -326,3 +341,24 @@ class Mark(msgspec.Struct, frozen=True):
     symbol: str
     timestamp_ns: int
     price: float
+
+
+class ShadowOrder(msgspec.Struct, frozen=True):
+    """An order as the shadow book was given it; `bid` and `ask`: the market when it was decided, quote currency."""
+
+    client_order_id: str
+    decision_id: str
+    symbol: str
+    side: OrderSide
+    quantity: float
+    bid: float
+    ask: float
+
+
+class TouchRecord(msgspec.Struct, frozen=True):
+    """Best bid and ask, quote currency, when the real or the shadow book took an order."""
+
+    client_order_id: str
+    book: Literal["real", "shadow"]
+    bid: float
+    ask: float

@@ -11,6 +11,8 @@ import pandas as pd
 from autotrader_lab.host import gates
 from autotrader_lab.host.runs import RunFolder
 from autotrader_lab.journal import Journal, MemoryJournal, frames
+from autotrader_lab.ladder.parity import Parity
+from autotrader_lab.ladder.shadow import parity_of
 from autotrader_lab.ladder.stages import Stage
 from autotrader_lab.model.errors import DataError
 
@@ -49,6 +51,15 @@ class Tables:
         """What the strategy said."""
         with self._entries(stage) as entries:
             return frames.decisions_frame(entries)
+
+    def parity(self, stage: str | None = None) -> Parity:
+        """Why the venue's fills and those of the shadow paper book, given the same decisions, are not worth the same.
+
+        Testnet and live have a shadow book; elsewhere the report is empty. ``parity.to_frame()`` has a row for each
+        decision, ``parity.parts`` the sums: latency, spread, queue, fees, rounding and missed fills, quote currency.
+        """
+        with self._entries(stage) as entries:
+            return parity_of(entries)
 
     def alerts(self, stage: str | None = None) -> pd.DataFrame:
         """What a person should have seen."""

@@ -61,11 +61,16 @@ class Desk:
         self.sent = 0
         self._ids = (f"{id_prefix}-{number}" for number in itertools.count(1))
         self._listeners: list[ChangeListener] = []
+        self._intent_listeners: list[Callable[[Order], None]] = []
         self._unwritten: dict[str, Item] = {}
 
     def subscribe(self, listener: ChangeListener) -> None:
         """Call `listener` with every change of the book, after it is journaled."""
         self._listeners.append(listener)
+
+    def subscribe_intents(self, listener: Callable[[Order], None]) -> None:
+        """Call `listener` with every order that is about to leave, once it is journaled; it must be quick."""
+        self._intent_listeners.append(listener)
 
     def approve(self, order: Order, now_ns: int | None = None, decision: Item | None = None) -> Denied | None:
         """Give `order` its client id and judge it; approved or denied, it is in the book afterwards.
@@ -103,6 +108,8 @@ class Desk:
         """Write the intent to the journal; only then may the order leave."""
         self._append_intent(order)
         self.sent += 1
+        for listener in self._intent_listeners:
+            listener(order)
 
     def on_report(self, report: Report) -> list[Change]:
         """Apply a report from the venue, journal it and tell the listeners; empty if it changed nothing."""
