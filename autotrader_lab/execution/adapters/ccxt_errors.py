@@ -80,10 +80,11 @@ MEANINGS: dict[str, Meaning] = {
     "ExchangeClosedByUser": _M.CLOSED,
     "OperationFailed": _M.DOUBT,
     "NetworkError": _M.DOUBT,
-    # These three are NetworkErrors by class, yet the venue answered and did nothing.
+    # These three are NetworkErrors by class, yet the venue answered and did nothing. What came too late for the window
+    # of its timestamp may be asked again, as if it had never left.
     "DDoSProtection": _M.RATE_LIMITED,
     "RateLimitExceeded": _M.RATE_LIMITED,
-    "InvalidNonce": _M.REFUSED,
+    "InvalidNonce": _M.NEVER_LEFT,
     "ChecksumError": _M.DOUBT,
     "ExchangeNotAvailable": _M.DOUBT,
     "OnMaintenance": _M.DOUBT,

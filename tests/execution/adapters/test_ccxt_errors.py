@@ -54,6 +54,7 @@ SPECIAL = {
     "OrderNotCached": (OrderRefused, OrderNotFound, OrderNotFound),
     "BadSymbol": (OrderRefused, InstrumentError, InstrumentError),
     "DuplicateOrderId": (OutcomeUnknown, OrderRefused, VenueError),
+    "InvalidNonce": (VenueUnavailable, VenueUnavailable, VenueUnavailable),  # too late for its window: not done
     "InvalidProxySettings": (VenueUnavailable, VenueUnavailable, VenueUnavailable),
     "ExchangeClosedByUser": (NotConnected, NotConnected, NotConnected),
 }
