@@ -24,9 +24,9 @@ Keys of ``--json``, all of which but the rates should be 0:
 ``success_rate``
     Of the orders that were sent while the venue was reachable, the share that the venue took (they are in its books,
     whatever became of them). Sent means: let through by our risk gate and written to the journal. Reachable means: no
-    maintenance window of the plan was open at the order's intent or within 5 s (``REACHABLE_S``) after it: one that
-    gets lost can be proved absent and sent again after some 3 s. All other faults count, and so does an open circuit
-    breaker.
+    maintenance window of the plan was open at the order's intent or within the time after it in which one that gets
+    lost can be proved absent and sent again (``SENDING_AGAIN_S`` after the adapter's ``arrival_window_s``, at least
+    ``REACHABLE_S``). All other faults count, and so does an open circuit breaker.
 ``dead_letter_rate``
     Of the same orders, the share given up as provably undelivered and kept as dead letters at the end.
 ``orders``, ``executions``, ``counted``, ``faults``, ``seconds``, ``seed``
@@ -63,7 +63,10 @@ from autotrader_lab.sandbox import start_sandbox
 from autotrader_lab.strategy.contract import Context, Strategy
 
 FRESH_S = 10.0
+"""So long a decision may be carried out; longer by as much as the venue takes longer to prove an order absent."""
+STILL_FRESH_S = 7.0
 REACHABLE_S = 5.0
+SENDING_AGAIN_S = 2.0
 LIMITS = RiskLimits(max_orders_per_minute=None, duplicate_window_s=0, max_daily_loss=None, max_drawdown=None)
 
 
@@ -112,6 +115,7 @@ async def run(orders: int, seed: int, venue: str, journal_path: Path, workers: i
         async with aiohttp.ClientSession() as session:
             control = Control(session, box, venue)
             adapter = kit.adapter(box.addresses, **kit.chaos)
+            reachable_s = max(REACHABLE_S, adapter.arrival_window_s + SENDING_AGAIN_S)
             journal = Journal.open(journal_path)
             engine = ExecutionEngine(
                 Watching(),
@@ -121,7 +125,7 @@ async def run(orders: int, seed: int, venue: str, journal_path: Path, workers: i
                 journal=journal,
                 stage="testnet",
                 resiliency={"seed": seed},
-                oms={"fresh_s": FRESH_S},
+                oms={"fresh_s": max(FRESH_S, adapter.arrival_window_s + STILL_FRESH_S)},
                 reconcile_every_s=period_s / 4,
             )
             await engine.start()
@@ -140,7 +144,7 @@ async def run(orders: int, seed: int, venue: str, journal_path: Path, workers: i
             journal.close()
             after = await control.books()
     with Journal.open(journal_path, read_only=True) as written:
-        judgement = judge(written.read(), before, after, kit, outage_windows(report, until_ns, REACHABLE_S))
+        judgement = judge(written.read(), before, after, kit, outage_windows(report, until_ns, reachable_s))
     faults: Counter[str] = Counter()
     for rule in report["rules"]:
         faults[rule["do"]] += rule["hits"]

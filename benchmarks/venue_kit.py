@@ -62,8 +62,7 @@ class Kit:
     numbered : bool
         Whether the venue numbers its events, so that a client notices each that is missing and ends the connection.
     quick : mapping
-        Constructor arguments for tests and benchmarks that start many adapters in a row: no waiting for limits that the
-        sandbox does not have.
+        Constructor arguments for tests and benchmarks that do much at once: no waiting for the venue's limits.
     chaos : mapping
         Constructor arguments for the chaos benchmark beyond the sandbox's.
     client_id : callable
@@ -109,7 +108,7 @@ class Kit:
 
     def adapter(self, addresses: Mapping[str, Any], **more: Any) -> BaseBrokerAdapter:
         """An adapter of the sandbox's test world, not connected."""
-        return make_adapter(self.name, {**sandbox_arguments(self.name, addresses, testnet=True), **self.quick, **more})
+        return make_adapter(self.name, {**sandbox_arguments(self.name, addresses, testnet=True), **more})
 
     def tick(self, name: str) -> Decimal:
         """How finely mean prices of a pair are told; `name` is that in the books."""
@@ -184,7 +183,7 @@ KITS: dict[str, Kit] = {
             merges=True,
             replaces=True,
             orders_1s=30.0,
-            gap_s=0.02,
+            gap_s=0.03,
             quick={"paced": False},
             cash_step="0.0001",
         ),
@@ -196,6 +195,7 @@ KITS: dict[str, Kit] = {
             calm=0.5,
             lone_channel=None,
             gap_s=0.03,
+            quick={"messages_1s": 0},
             commands=({"action": "pace", "messages_1s": 0},),
             chaos={"timeout_s": TIMEOUT_S, "messages_1s": 0},
             trade_number=lambda execution_id: str(int(execution_id.split(".")[2], 16)),

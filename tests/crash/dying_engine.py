@@ -34,7 +34,7 @@ class Idle(Strategy):
 
 
 def build_engine(kit: Kit, addresses: dict[str, Any], journal: Journal, id_prefix: str, **oms: Any) -> ExecutionEngine:
-    adapter = kit.adapter(addresses)
+    adapter = kit.adapter(addresses, **kit.quick)
     adapter.arrival_window_s = SETTLE_S
     return ExecutionEngine(
         Idle(),
@@ -100,7 +100,7 @@ def serve() -> None:
     addresses = json.loads(os.environ["CRASH_ADDRESSES"])
     for kit in KITS.values():
         if kit.name in addresses:
-            asyncio.run(import_all(kit.adapter(addresses)))
+            asyncio.run(import_all(kit.adapter(addresses, **kit.quick)))
     for line in sys.stdin:
         venue, folder, write, when = json.loads(line)
         child = os.fork()
