@@ -132,6 +132,7 @@ async def test_a_restarted_engine_takes_up_what_an_earlier_one_left() -> None:
         await until(lambda: first.strategy.seen)
         order = await first.oms.submit_order(SYMBOL, OrderSide.BUY, 1_000, OrderType.LIMIT, 1.09)
         await first._tasks.end()  # as a process that dies: nothing is cancelled
+        await first.feed.close()
         await first.adapter.disconnect()
         move(box, 1.085)
         second = ExecutionEngine(
