@@ -38,11 +38,11 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 test: $(VENV)/.dev lint
-	$(BIN)/python -m pytest -n 3 --dist loadfile tests
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests
 	$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=120 -W default notebooks
 
 coverage: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 3 --dist loadfile --cov --cov-report=term:skip-covered tests
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered tests
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
