@@ -134,11 +134,15 @@ class Link:
 
     async def _run(self, ready: asyncio.Future[None]) -> None:
         attempt = 0
+        patience_ns = self._clock.monotonic_ns() + round(max(1.0, self._timeout_s / 2) * 1e9)
         while True:
             was_up = False
             try:
                 await self._live(ready)
-            except (AutoTraderError, OSError) as error:
+            except Exception as error:
+                # Whatever it was, the answer is a new connection.
+                if not isinstance(error, (AutoTraderError, OSError)):
+                    log.exception("ibkr: an error of our own ended the connection")
                 was_up, cause = self.is_up, error
             finally:
                 self._up.clear()
@@ -146,6 +150,10 @@ class Link:
                 if wire is not None:
                     await wire.close()
             if not ready.done():
+                if isinstance(cause, ClientIdInUse) and self._clock.monotonic_ns() < patience_ns:
+                    # Perhaps our own former session: TWS takes a moment to notice that it is gone.
+                    await self._clock.sleep(0.1)
+                    continue
                 ready.set_exception(cause)
                 return
             if was_up:

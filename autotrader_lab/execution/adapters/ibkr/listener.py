@@ -171,6 +171,8 @@ class IBKRListener(IBKRExecutions):
     def _take_execution(self, request_id: int, execution: decode.Execution) -> None:
         if execution.account != self.account:
             return
+        if execution.client_id == self.client_id:
+            self._next_id = max(self._next_id, execution.order_id + 1)
         if self._questions.is_open(request_id):
             self._questions.part(request_id, execution)
         else:

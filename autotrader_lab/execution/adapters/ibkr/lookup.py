@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 from autotrader_lab.execution.adapters.ibkr.account import IBKRAccount
 from autotrader_lab.execution.adapters.ibkr.asking import NoAnswer, Refused
+from autotrader_lab.execution.adapters.ibkr.codes import Meaning, meaning
 from autotrader_lab.execution.adapters.ibkr.contracts import Listing, Rule, choose, make_listing, read_symbol
 from autotrader_lab.execution.adapters.ibkr.decode import VENUE, ContractFacts
 from autotrader_lab.execution.adapters.ibkr.hours import Hours, read_hours
-from autotrader_lab.model.errors import InstrumentError, VenueUnavailable
+from autotrader_lab.model.errors import InstrumentError, RateLimited, VenueUnavailable
 from autotrader_lab.model.instruments import Instruments
 from autotrader_lab.model.orders import Order
 
@@ -36,8 +37,13 @@ class IBKRLookup(IBKRAccount):
         """
         try:
             return await asked
-        except (NoAnswer, Refused) as error:
-            raise VenueUnavailable(f"{VENUE} {self.environment}: {what}: {error}") from error
+        except Refused as refused:
+            text = f"{VENUE} {self.environment}: {what}: {refused}"
+            if meaning(refused.code) is Meaning.TOO_FAST:
+                raise RateLimited(text, 1.0) from refused
+            raise VenueUnavailable(text) from refused
+        except NoAnswer as silence:
+            raise VenueUnavailable(f"{VENUE} {self.environment}: {what}: {silence}") from silence
 
     async def connect(self) -> bool:
         """Connect, see which account is there, ask what became of our orders, look up the contracts written out.
