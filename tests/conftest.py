@@ -1,4 +1,4 @@
-"""Long tests first; one Hypothesis profile for all: no deadlines on a shared machine, in CI always the same examples."""
+"""Long tests first; one Hypothesis profile for all: no deadlines on a shared machine, the same examples in CI."""
 
 from __future__ import annotations
 
