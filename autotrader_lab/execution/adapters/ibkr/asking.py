@@ -8,12 +8,14 @@ it" decides whether an order is sent again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from autotrader_lab.model.errors import AutoTraderError, VenueUnavailable
 
 __all__ = ["NoAnswer", "Questions", "Refused"]
+
+T = TypeVar("T")
 
 FIRST_REQUEST_ID = 1_500_000_000
 """Far from order ids: an error tells an id, and not whether it is an order's or a request's."""
@@ -61,6 +63,7 @@ class Questions:
         self._give_up = give_up
         self._open: dict[int | str, _Question] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._joint: dict[str, asyncio.Task[Any]] = {}
         self._last_id = FIRST_REQUEST_ID
 
     def new_id(self) -> int:
@@ -104,6 +107,24 @@ class Questions:
         finally:
             if self._open.get(key) is question:
                 del self._open[key]
+
+    async def jointly(self, name: str, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """`ask` once for all who want to know before it is sent, because TWS has whole days to tell and nothing less.
+
+        Who comes while an answer is under way waits for the next one: this one may be older than what he asks about.
+        """
+        asked = self._joint.get(name)
+        if asked is None:
+            asked = self._joint[name] = asyncio.create_task(self._in_turn(name, ask), name=f"autotrader ibkr {name}")
+            # Looked at here, so that asyncio does not complain where nobody waits any more.
+            asked.add_done_callback(lambda task: task.cancelled() or task.exception())
+        answer: T = await asyncio.shield(asked)
+        return answer
+
+    async def _in_turn(self, name: str, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        async with self._locks.setdefault(f"{name}, jointly", asyncio.Lock()):
+            del self._joint[name]
+            return await ask()
 
     def is_open(self, key: int | str) -> bool:
         """Whether somebody waits for an answer to `key`."""
