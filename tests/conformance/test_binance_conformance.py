@@ -30,7 +30,7 @@ async def binance_harness(websocket_orders: bool = False) -> Harness:
             testnet=True,
             addresses=at,
             websocket_orders=websocket_orders,
-            timeout_s=0.8,
+            timeout_s=1.2,
             order_window_s=1.0,
         )
 

@@ -56,7 +56,7 @@ async def coinbase_harness() -> Harness:
     at = box.addresses["coinbase"]
 
     def make() -> CoinbaseAdapter:
-        return CoinbaseAdapter(at["api_key"], at["pem"], testnet=True, addresses=at, timeout_s=0.6, paced=False)
+        return CoinbaseAdapter(at["api_key"], at["pem"], testnet=True, addresses=at, timeout_s=1.2, paced=False)
 
     control = CoinbaseControl(box, "coinbase", BTC, make, BAD_EVENTS)
     secret = at["pem"].splitlines()[1]

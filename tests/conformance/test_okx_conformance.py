@@ -71,7 +71,7 @@ async def okx_harness(websocket_orders: bool = False) -> Harness:
             testnet=True,
             addresses=at,
             websocket_orders=websocket_orders,
-            timeout_s=0.6,
+            timeout_s=1.2,
             paced=False,
         )
 

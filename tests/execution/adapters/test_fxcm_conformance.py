@@ -52,7 +52,7 @@ class TestFxcm(AdapterConformance):
         at = box.addresses["fxcm"]
 
         def make() -> FXCMAdapter:
-            return FXCMAdapter.on_sandbox(at, timeout_s=0.4)
+            return FXCMAdapter.on_sandbox(at, timeout_s=1.0)
 
         control = FxcmControl(box, "fxcm", EURUSD, make, NONSENSE)
         await control.set_price(1.1)
