@@ -31,6 +31,7 @@ from autotrader_lab.model.errors import (
     ConfigError,
     NotConnected,
     OutcomeUnknown,
+    RateLimited,
     VenueUnavailable,
 )
 from autotrader_lab.model.orders import OrderStatus
@@ -151,12 +152,30 @@ async def test_several_accounts_under_one_login_must_be_chosen_from() -> None:
         assert (adapter.account, adapter.accounts) == ("DU3", ("DF1", "DU2", "DU3"))
 
 
-async def test_a_client_id_in_use_is_named_and_after_a_cut_waited_for() -> None:
+async def test_a_client_id_in_use_is_waited_for_a_little_and_named() -> None:
     async with ibkr_sandbox() as box, connected(box) as adapter:
         other = IBKRAdapter.on_sandbox(box.addresses["ibkr"], **FAST)
         with pytest.raises(VenueUnavailable, match=r"client_id 1 is in use by another program \(326 .*give another"):
             await other.connect()
         assert adapter._link.is_up
+        leaving = asyncio.ensure_future(_later(0.3, adapter.disconnect))
+        assert await other.connect(), "the former session is gone by then"
+        await leaving
+        await other.disconnect()
+
+
+async def _later(seconds: float, work: Callable[[], Any]) -> None:
+    await asyncio.sleep(seconds)
+    await work()
+
+
+async def test_a_question_that_came_too_fast_may_be_asked_again_later() -> None:
+    hooks = Errors("reqAccountSummary", 100, "Max rate of messages per second has been exceeded:max=50 rec=51 (1)")
+    async with ibkr_sandbox(hooks=hooks) as box, connected(box) as adapter:
+        with pytest.raises(RateLimited, match="account summary: 100 Max rate") as refused:
+            await adapter.get_account_balance()
+        assert refused.value.retry_after_s == 1.0
+        assert await adapter.get_account_balance() == {"USD": 1_000_000.0}
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,8 @@ class IBKRAccount(IBKRListener):
         self._written = check_mapping(contracts or {})
         self._wanted_account = account
         self._timeout_s = timeout_s
+        # TWS keeps an order while it has no connection to IB, and notices only after a moment that it has none.
+        self.arrival_window_s = timeout_s
         self._messages_1s = messages_1s
         self._library = load_library(library)
         self._pace = Pace(self._clock, messages_1s)
@@ -105,6 +107,7 @@ class IBKRAccount(IBKRListener):
         self._users: set[str] = set()
         self._summaries = asyncio.Lock()
         self._restoring: asyncio.Task[Any] | None = None
+        self._subscribing: asyncio.Task[Any] | None = None
         self._resubscribe: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     def __repr__(self) -> str:
@@ -188,7 +191,7 @@ class IBKRAccount(IBKRListener):
         self.account = choose_account(self.accounts, self._wanted_account, self.environment)
         await self._catch_up()
         await self._check_clock()
-        await self._subscribe_again()
+        self._start_subscribing()
 
     async def _catch_up(self) -> None:
         """Learn what became of our orders: those that work, what executed, and those that ended."""
@@ -218,11 +221,21 @@ class IBKRAccount(IBKRListener):
         offset_ms = at * 1e3 + 500 - self._clock.now_ns() / 1e6
         self.clock_offset_ms = 0.0 if abs(offset_ms) <= 1_000 else offset_ms
 
+    def _start_subscribing(self) -> None:
+        """Have market data subscribed anew; orders do not wait for it."""
+        if self._subscribing is not None:
+            self._subscribing.cancel()
+        self._subscribing = self._tasks.own(self._subscribe_again(), "ibkr subscriptions")
+
     async def _subscribe_again(self) -> None:
-        for subscribe in list(self._resubscribe):
-            await subscribe()
-        if self._profit_callbacks:
-            await self._request_profit()
+        try:
+            for subscribe in list(self._resubscribe):
+                await subscribe()
+            if self._profit_callbacks:
+                await self._request_profit()
+        except VenueError as error:
+            # The line is gone again; the next one subscribes anew.
+            log.warning("%s: market data were not all subscribed: %s", VENUE, error)
 
     def _restore(self, code: int) -> None:
         """TWS is connected to IB again: ask first, then say so."""
@@ -231,7 +244,7 @@ class IBKRAccount(IBKRListener):
             try:
                 await self._catch_up()
                 if code == DATA_LOST:
-                    await self._subscribe_again()
+                    self._start_subscribing()
             except (VenueError, NoAnswer, Refused) as error:
                 self._link.drop(f"after {code}: {error}")
                 return
@@ -257,6 +270,9 @@ class IBKRAccount(IBKRListener):
 
     async def _ask_completed(self) -> list[Terms]:
         """Orders that ended today."""
+        return await self._questions.jointly("completed orders", self._list_completed)
+
+    async def _list_completed(self) -> list[Terms]:
         client = await self._send("query", "completed orders")
         listed: list[Terms] = await self._questions.by_kind("completedOrders", lambda: client.reqCompletedOrders(False))
         for terms in listed:
@@ -278,6 +294,9 @@ class IBKRAccount(IBKRListener):
 
     async def _ask_executions(self) -> list[decode.Execution]:
         """Today's executions of the account."""
+        return await self._questions.jointly("executions", self._list_executions)
+
+    async def _list_executions(self) -> list[decode.Execution]:
         client = await self._send("query", "executions")
         wanted = self._library.execution_filter(acctCode=self.account)
         found: list[decode.Execution] = await self._questions.by_id(lambda key: client.reqExecutions(key, wanted))

@@ -67,7 +67,8 @@ class IBKRAdapter(IBKRBars):
         Take quotes that IB tells a quarter of an hour late, where the account has no subscription. Not to trade on.
     clock : Clock, optional
     timeout_s : float, default 10
-        Longest wait for an answer, seconds. What was sent and not answered by then is in doubt.
+        Longest wait for an answer, seconds. What was sent and not answered by then is in doubt, and until then no list
+        without it proves that it never arrived.
     commission_wait_s : float, default 1
         So long an execution waits for its commission before it is told without, seconds.
     heartbeat_s : float, default 15

@@ -179,10 +179,13 @@ class IBKRFeed:
 
     async def _again(self) -> None:
         """Subscribe anew, over a new connection or after IB lost our subscriptions."""
-        streams, self._streams = list(self._streams.values()), {}
         self._last_prices_for.clear()
-        for stream in streams:
+        for former_id, stream in list(self._streams.items()):
+            # One that is not reached now keeps its former id, and its place for the next time.
             await self._request(stream)
+            self._streams.pop(former_id, None)
+            if not self._is_open:
+                return
 
     # --- what comes in ----------------------------------------------------------------------------------------
 
