@@ -22,11 +22,7 @@ from oanda_kit import (
     venue_of,
 )
 
-from autotrader_lab.model.errors import (
-    OrderError,
-    OutcomeUnknown,
-    VenueUnavailable,
-)
+from autotrader_lab.model.errors import OrderError, OrderNotFound, OutcomeUnknown, VenueError, VenueUnavailable
 from autotrader_lab.model.orders import OrderStatus, Rejected
 from autotrader_lab.sandbox.venues.hooks import Answer
 from autotrader_lab.sandbox.venues.oanda.reading import read_order
@@ -239,3 +235,26 @@ async def test_executions_are_found_among_thousands_of_transactions() -> None:
             for number in range(1_500):
                 record.add("CLIENT_CONFIGURE", {"alias": str(number)})
         assert [fill.client_order_id for fill in await adapter.get_fills(SYMBOL, 0)] == ["a", "b"]
+
+
+async def test_an_account_that_is_gone_proves_nothing_about_an_order() -> None:
+    gone = Answer(404, {"errorMessage": "The account specified does not exist", "errorCode": "NO_SUCH_ACCOUNT"})
+    hooks = Saying("GET /v3/accounts/{account}/orders/{order}", lambda _: gone, acted=False)
+    async with oanda_sandbox(hooks=hooks) as box, connected(box) as adapter:
+        with pytest.raises(VenueError, match="The account specified does not exist") as told:
+            await adapter.find_order("m", SYMBOL)
+        assert not isinstance(told.value, OrderNotFound)
+
+
+async def test_a_stream_is_opened_again_though_the_gap_is_refused_to_be_told_at_first() -> None:
+    no = Answer(400, {"errorMessage": "Invalid value specified for 'id'"})
+    hooks = Saying("GET /v3/accounts/{account}/transactions/sinceid", lambda _: no, 0)
+    async with oanda_sandbox(hooks=hooks) as box, connected(box) as adapter:
+        states: list[str] = []
+        adapter.subscribe_connection(lambda state, reason: states.append(state))
+        await adapter.submit_order(order("o", kind="limit", price=1.09))
+        hooks.times = 2
+        venue_of(box).drop()
+        move(box, 1.08)
+        await until(lambda: states == ["lost", "restored"])
+        assert (hooks.times, adapter.orders["o"].status) == (0, OrderStatus.FILLED)

@@ -184,9 +184,9 @@ class OandaAccount(OandaLine):
 
     async def _since(self, number: int) -> None:
         """Take every transaction after this number, in their order."""
-        last = number
-        async for rows, newest in self._listed_since(number):
-            last = newest
+        reached = number
+        async for rows, highest in self._listed_since(number):
+            reached = highest
             for row in rows:
                 try:
                     self._receive(row)
@@ -194,24 +194,25 @@ class OandaAccount(OandaLine):
                     log.warning("%s: a transaction was not understood: %s", VENUE, error)
         # What has no number between was never there.
         if self._cursor is not None:
-            self._cursor = max(self._cursor, last)
+            self._cursor = max(self._cursor, reached)
             self._ahead = {each for each in self._ahead if each > self._cursor}
 
     async def _listed_since(self, number: int) -> AsyncIterator[tuple[list[Mapping[str, Any]], int]]:
-        """The transactions after this number in helpings, each with the number of the venue's last one."""
+        """The transactions after this number in helpings, each with the highest number in it."""
         from oandapyV20.endpoints.transactions import TransactionsSinceID
 
         name = f"{VENUE} {self.environment}: transactions since {number}"
-        while True:
+        last = number + 1
+        while number < last:
             body = await self._ask(TransactionsSinceID(self.account_id, params={"id": str(number)}), name)
             try:
                 rows, last = items(body, "transactions"), number_of(identifier(body, "lastTransactionID"))
-                reached = max((number_of(identifier(row, "id")) for row in rows), default=last)
+                reached = max((number_of(identifier(row, "id")) for row in rows), default=number)
             except DataError as error:
                 raise VenueUnavailable(f"{name}: not understood: {error}") from error
-            yield rows, last
-            if not rows or reached >= last or reached <= number:
+            if reached <= number:
                 return
+            yield rows, reached
             number = reached
 
     def adopt(self, order: Order) -> None:

@@ -61,7 +61,7 @@ def shown(content: bytes | str | object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
-def translate(failed: Failed, what: str, *, changes: bool) -> VenueError:
+def translate(failed: Failed, what: str, *, changes: bool, about_order: bool = False) -> VenueError:
     """A failed request in our words.
 
     Parameters
@@ -71,10 +71,12 @@ def translate(failed: Failed, what: str, *, changes: bool) -> VenueError:
         What was asked, for the message; names the order where there is one.
     changes : bool
         Whether it would have changed something: then what is not known is :class:`OutcomeUnknown`.
+    about_order : bool
+        Whether it names an order, so that 404 says that there is none.
     """
     cause = failed.__cause__
     if isinstance(cause, V20Error):
-        return _from_status(cause.code, cause.msg, failed.headers, what, changes)
+        return _from_status(cause.code, cause.msg, failed.headers, what, changes=changes, about_order=about_order)
     if not failed.left:
         told = f" ({type(cause).__name__})" if cause is not None else ""
         return VenueUnavailable(f"{what}: nothing was sent: {_reason(failed)}{told}")
@@ -96,7 +98,9 @@ def _reason(failed: Failed) -> str:
     return type(cause).__name__
 
 
-def _from_status(status: int, text: str, headers: Any, what: str, changes: bool) -> VenueError:
+def _from_status(
+    status: int, text: str, headers: Any, what: str, *, changes: bool, about_order: bool = False
+) -> VenueError:
     body = _body(text)
     message, code = shown(body.get("errorMessage", "")), shown(body.get("errorCode", "") or status)
     number = next((f", request {shown(value)}" for name, value in headers.items() if name.lower() == "requestid"), "")
@@ -112,7 +116,7 @@ def _from_status(status: int, text: str, headers: Any, what: str, changes: bool)
         )
     if status == 403:
         return AuthenticationFailed(f"{words}. The token has no permission for this, or the account is not its own")
-    if status == 404 and not changes:
+    if status == 404 and not changes and about_order and "ACCOUNT" not in code:
         return OrderNotFound(words)
     return Refused(f"{what}: {message}", code, status, body)
 

@@ -254,7 +254,7 @@ class OandaLine(OandaBooks):
                 answer = await self._crew.ask(endpoint, urgency, hear)
                 break
             except Failed as failed:
-                error = translate(failed, what, changes=changes)
+                error = translate(failed, what, changes=changes, about_order="/orders/" in str(endpoint))
                 # A question, or a cancel, is safe to repeat; one that took its whole time is not worth it.
                 if changes or failed.is_late or pause_s is None or type(error) is not VenueUnavailable:
                     raise error from (failed.__cause__ or failed)

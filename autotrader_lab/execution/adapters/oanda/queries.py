@@ -189,7 +189,8 @@ class OandaQueries(OandaAccount):
         name = f"{VENUE} {self.environment}: transactions"
         params = {"pageSize": str(_PAGE)}
         if self.state is None or since_ns > self.state.created_ns:
-            params["from"] = _rfc3339(since_ns)
+            # A time that is yet to come there may be refused.
+            params["from"] = _rfc3339(min(since_ns, self._clock.now_ns() - _MARGIN_NS))
         first, last = _span(await self._ask(TransactionList(self.account_id, params=params), name), name)
         # In helpings of our own: one of the venue's that holds certain kinds only may span more than it gives at once.
         for begin in range(first, last + 1, _PAGE):

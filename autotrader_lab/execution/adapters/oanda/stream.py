@@ -20,7 +20,7 @@ from autotrader_lab.execution.adapters.oanda.crew import joined
 from autotrader_lab.execution.adapters.oanda.errors import LIBRARY_ERRORS, shown, translate_stream
 from autotrader_lab.execution.adapters.oanda.wire import StreamStopped, Wire
 from autotrader_lab.model.clock import Clock
-from autotrader_lab.model.errors import AuthenticationFailed, VenueError, VenueUnavailable
+from autotrader_lab.model.errors import AuthenticationFailed, VenueError
 
 __all__ = ["KeptStream"]
 
@@ -200,6 +200,6 @@ class KeptStream:
                 # A token that was withdrawn: asking for it often helps nobody.
                 log.warning("%s: %s", self.name, error)
                 pause_s = _REFUSED_PAUSE_S
-            except VenueUnavailable as error:
+            except VenueError as error:
                 log.info("%s: not yet open again: %s", self.name, error)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
