@@ -200,19 +200,28 @@ async def test_an_answer_that_cannot_be_understood_is_no_answer_to_a_question(wh
     answer = Answer(200 if RUBBISH[what].status == 201 else RUBBISH[what].status, RUBBISH[what].body)
     hooks = Saying("", lambda _: answer, 0)
     async with oanda_sandbox(hooks=hooks) as box, connected(box) as adapter:
+        hooks.operation, hooks.times = SUMMARY, 2
+        with pytest.raises(VenueUnavailable) as told:
+            await adapter.get_account_balance()
+        assert len(str(told.value)) < 500
+        assert (await adapter.submit_order(order("m"))).status is OrderStatus.FILLED
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"orders": 7, "positions": [3], "pages": [4], "order": []}'])
+async def test_no_question_takes_an_answer_of_another_form(body: bytes) -> None:
+    hooks = Saying("", lambda _: Answer(200, body), 0)
+    async with oanda_sandbox(hooks=hooks) as box, connected(box) as adapter:
         questions: tuple[tuple[str, Callable[[], Any]], ...] = (
-            (SUMMARY, adapter.get_account_balance),
             (PENDING, adapter.get_open_orders),
             ("GET /v3/accounts/{account}/openPositions", adapter.get_positions),
             ("GET /v3/accounts/{account}/transactions", lambda: adapter.get_fills(SYMBOL, 0)),
             ("GET /v3/accounts/{account}/orders/{order}", lambda: adapter.get_order_status("77")),
+            ("GET /v3/instruments/{instrument}/candles", lambda: adapter.get_bars(SYMBOL)),
         )
         for operation, ask in questions:
             hooks.operation, hooks.times = operation, 2
-            with pytest.raises(VenueUnavailable) as told:
+            with pytest.raises(VenueUnavailable, match="not understood"):
                 await ask()
-            assert len(str(told.value)) < 500
-        assert (await adapter.submit_order(order("m"))).status is OrderStatus.FILLED
 
 
 async def test_numbers_may_be_numbers_and_what_is_not_needed_null() -> None:
