@@ -300,6 +300,37 @@ async def test_an_earlier_process_s_order_can_be_cancelled_and_found() -> None:
                 await second.get_order_status("4711")
 
 
+async def test_all_orders_of_an_earlier_process_are_cancelled_with_one_question() -> None:
+    async with ibkr_sandbox() as box:
+        async with connected(box) as first:
+            for number in range(5):
+                await first.submit_order(resting(f"o{number}"))
+        async with connected(box) as second:
+            asked: list[str] = []
+            ask = second._questions.by_kind
+
+            async def counted(kind: str, send: object) -> list[object]:
+                asked.append(kind)
+                return await ask(kind, send)  # type: ignore[arg-type]
+
+            second._questions.by_kind = counted  # type: ignore[method-assign, assignment]
+            assert await second.cancel_all() == 5
+            assert asked == ["openOrders"]
+            assert await second.get_open_orders() == []
+
+
+async def test_while_tws_has_lost_ib_it_is_told_to_cancel_everything() -> None:
+    async with ibkr_sandbox() as box, connected(box, timeout_s=0.3) as adapter:
+        for name in ("a", "b"):
+            await adapter.submit_order(resting(name))
+        door(box).command("connectivity", {"code": 1100})
+        await until(lambda: adapter._is_cut)
+        with pytest.raises(VenueUnavailable, match="is with TWS, which has no connection to IB"):
+            await adapter.cancel_all()
+        door(box).command("connectivity", {"code": 1102})
+        await until(lambda: {view.status for view in adapter.orders.values()} == {OrderStatus.CANCELLED})
+
+
 async def test_an_order_ib_has_forgotten_is_not_called_absent() -> None:
     async with ibkr_sandbox() as box, connected(box) as adapter:
         old = resting("old")

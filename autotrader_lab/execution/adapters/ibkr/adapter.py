@@ -18,7 +18,7 @@ from autotrader_lab.execution.adapters.base import Capabilities
 from autotrader_lab.execution.adapters.ibkr.bars import IBKRBars
 from autotrader_lab.execution.adapters.ibkr.codes import Meaning
 from autotrader_lab.execution.adapters.ibkr.contracts import Listing
-from autotrader_lab.execution.adapters.ibkr.decode import VENUE
+from autotrader_lab.execution.adapters.ibkr.decode import VENUE, Terms
 from autotrader_lab.execution.adapters.ibkr.encode import TYPES, check, check_size, ib_order
 from autotrader_lab.execution.adapters.ibkr.feed import IBKRFeed
 from autotrader_lab.execution.adapters.ibkr.handles import NOT_SEEN, WORKING, Handle
@@ -294,30 +294,50 @@ class IBKRAdapter(IBKRBars):
 
     async def _adoptable(self, order_id: str) -> Order:
         """A working order of an earlier process; taken over so that its end is understood."""
-        found = await self._foreign(order_id)
-        if found.is_open:
-            self.adopt(found)
-            view = self._find_view(found.client_order_id or found.order_id)
-            assert view is not None, "it was adopted"
-            for terms in self._terms.values():
-                self._ours(terms)
-            return view
-        return found
+        for terms in await self._everything(f"order {order_id}"):
+            if order_id in (str(terms.perm_id), terms.reference):
+                return self._take_over(terms)
+        raise OrderNotFound(f"{VENUE} {self.environment}: there is no order {order_id!r}, working or completed today")
+
+    def _take_over(self, terms: Terms) -> Order:
+        """An order as TWS shows it; if it works and this client id sent it, it is one of ours from now on."""
+        found = self._seen(terms, [])
+        if not found.is_open:
+            return found
+        if terms.client_id != self.client_id:
+            raise OrderRefused(
+                f"{VENUE}: order {found.order_id} belongs to client id {terms.client_id}; only that one, or TWS, can "
+                "cancel it",
+                "OTHER_CLIENT",
+            )
+        self.adopt(found)
+        handle = self._ours(terms)
+        assert handle is not None, "it was adopted"
+        return handle.view
 
     async def cancel_all(self, symbol: str | None = None) -> int:
         """Cancel every order of this client id, one by one: TWS's global cancel would strike everybody's."""
-        await self._ready()
+        self._connected()
+        if self._is_cut:
+            # What TWS is told now it carries out later; what it would answer nobody can know.
+            await self._cancel_each([name for name, view in self.orders.items() if view.is_open])
+        await self._line_ready()
         wanted = (await self._listing(symbol)).instrument.symbol if symbol is not None else None
         mine = []
         for key in await self._answer("open orders", self._ask_open()):
             terms = self._terms[key]
             if terms.client_id == self.client_id and wanted in (None, self._name(terms.security)):
-                mine.append(str(terms.perm_id) if terms.perm_id else terms.reference)
-        outcomes = await asyncio.gather(*(self.cancel_order(name) for name in mine), return_exceptions=True)
+                handle = self._ours(terms)
+                view = handle.view if handle is not None else self._take_over(terms)
+                mine.append(view.client_order_id or view.order_id)
+        await self._cancel_each(mine)
+        return len(mine)
+
+    async def _cancel_each(self, names: list[str]) -> None:
+        outcomes = await asyncio.gather(*(self.cancel_order(name) for name in names), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException) and not isinstance(outcome, OrderNotFound):
                 raise outcome
-        return len(mine)
 
     # --- change -----------------------------------------------------------------------------------------------
 
