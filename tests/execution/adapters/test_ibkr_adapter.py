@@ -271,6 +271,34 @@ async def test_a_change_that_is_refused_leaves_the_order_as_it_was() -> None:
             await adapter.modify_order("s", price=101)
 
 
+async def test_a_refused_change_is_no_cause_of_a_later_end() -> None:
+    async with ibkr_sandbox() as box, connected(box) as adapter:
+        reports = listen(adapter)
+        await adapter.submit_order(resting("o"))
+        door(box).gateway.is_read_only = True
+        with pytest.raises(OrderRefused):
+            await adapter.modify_order("o", quantity=20)
+        (api,) = door(box).gateway.orders.values()
+        door(box).gateway.exchange.cancel(door(box).gateway.account.name, api.order, door(box).world.now_ms())
+        door(box).world.publish()
+        await until(lambda: adapter.orders["o"].status is OrderStatus.CANCELLED)
+        assert kinds(reports, "o") == ["Accepted", "Cancelled"]
+
+
+async def test_a_refused_orders_late_status_does_not_end_the_next_one_under_its_id() -> None:
+    async with ibkr_sandbox() as box, connected(box) as adapter:
+        door(box).gateway.closed.add("AAPL")
+        refused = await adapter.submit_order(resting("o"))
+        assert refused.status is OrderStatus.REJECTED
+        door(box).gateway.closed.clear()
+        second = await adapter.submit_order(resting("o"))
+        say(box, "3", "1", "Cancelled", "0", "10", "0", "0", "0", "0", "1", "", "0")
+        say(box, "4", "2", "1", "202", "Order Canceled - reason:", "")
+        await asyncio.sleep(0.3)
+        assert (await adapter.get_order_status("o")).status is OrderStatus.SUBMITTED
+        assert await adapter.cancel_order(second.order_id) is True
+
+
 async def test_another_clients_order_is_seen_and_not_touched() -> None:
     async with ibkr_sandbox() as box, connected(box) as adapter, connected(box, client_id=2) as other:
         theirs = await other.submit_order(resting("theirs"))

@@ -375,7 +375,8 @@ class IBKRAdapter(IBKRBars):
         if not is_told and self._link.is_up and not self._is_cut:
             # Working orders show whether it was made.
             await self._look_up(view)
-        word = handle.word
+        # A refused change is no cause of what happens to the order later.
+        word, handle.word = handle.word, None
         if handle.wanted is None:
             return view
         if word is not None and word.meaning not in (Meaning.OUTAGE, Meaning.UNCLEAR):

@@ -121,7 +121,10 @@ class IBKRBooks(BaseBrokerAdapter):
         if view is None:
             return None
         handle = self._handle(view)
-        self._note(name, handle, what.client_id, what.order_id, what.perm_id)
+        numbers = (what.client_id, what.order_id)
+        if what.order_id > 0 and handle.order_id and numbers != (handle.client_id, handle.order_id):
+            return None  # an earlier order under the same id of ours, refused or given up
+        self._note(name, handle, *numbers, what.perm_id)
         return handle
 
     # --- orders and their status ------------------------------------------------------------------------------
@@ -205,7 +208,7 @@ class IBKRBooks(BaseBrokerAdapter):
     def _finish(self, handle: Handle) -> None:
         """Say how it ended, with what is known of the cause."""
         view, phase, word = handle.view, handle.ending, handle.word
-        if phase is None or not view.is_open:
+        if phase is None or not view.is_open or self.orders.get(view.client_order_id or view.order_id) is not view:
             return
         handle.ending = None
         name, now_ns = view.client_order_id, self._clock.now_ns()
@@ -236,6 +239,8 @@ class IBKRBooks(BaseBrokerAdapter):
         if view is None:
             return False
         handle = self._handle(view)
+        if handle.order_id != order_id:
+            return True  # of an earlier order under the same id of ours
         word = Word(meaning(code), code, text)
         if word.meaning is Meaning.NOTICE:
             view.metadata.setdefault("warnings", []).append(f"{code} {text}")
