@@ -242,6 +242,17 @@ async def test_nobody_listening_is_unavailable() -> None:
             await adapter.connect()
 
 
+@pytest.mark.parametrize("turns", [0, 1, 3])
+async def test_a_connection_that_ends_while_it_is_closed_is_closed(turns: int) -> None:
+    async with fxcm_sandbox() as box, connected(box, timeout_s=1) as adapter:
+        assert adapter._link._wire is not None
+        adapter._link._wire._end(VenueUnavailable("gone"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await adapter.disconnect()
+
+
 async def test_a_venue_that_falls_silent_is_noticed_by_its_heartbeats() -> None:
     async with fxcm_sandbox() as box, connected(box, heartbeat_s=1, timeout_s=1) as adapter:
         states: list[str] = []

@@ -106,6 +106,16 @@ async def test_a_server_that_logs_on_and_falls_silent_is_unavailable() -> None:
             await adapter.connect()
 
 
+@pytest.mark.parametrize("turns", [0, 1, 3])
+async def test_a_connection_that_ends_while_it_is_closed_is_closed(turns: int) -> None:
+    async with ibkr_sandbox() as box, connected(box) as adapter:
+        adapter._link.drop("gone")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await adapter.disconnect()
+
+
 async def test_a_tws_that_falls_silent_is_noticed_and_left() -> None:
     async with ibkr_sandbox() as box, connected(box, timeout_s=0.3, heartbeat_s=0.2) as adapter:
         states: list[str] = []

@@ -186,6 +186,9 @@ class FixLink:
             if not ready.done():
                 ready.set_exception(cause)
                 return
+            if self._task is None:
+                # A task group that fails while stop() cancels it raises its error alone.
+                return
             if was_up:
                 attempt = 0
                 log.warning("%s: connection lost: %s", self._name, cause)
