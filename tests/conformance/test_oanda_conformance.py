@@ -52,7 +52,7 @@ class OandaControl(SandboxControl):
     async def provoke(self, fault: Fault, on: Request = "submit") -> None:
         if fault is Fault.SILENCE:
             where = {"venue": "oanda", "world": "testnet", "kind": on}
-            self._box.faults.once(read_rule({"do": "delay", "seconds": 0.8, "point": "answer", "where": where}))
+            self._box.faults.once(read_rule({"do": "delay", "seconds": 0.9, "point": "answer", "where": where}))
         else:
             await super().provoke(fault, on)
 
@@ -86,7 +86,7 @@ async def oanda_harness() -> Harness:
     at = box.addresses["oanda"]
 
     def make() -> OandaAdapter:
-        return OandaAdapter.on_sandbox(at, timeout_s=0.5, arrival_window_s=0.3, paced=False)
+        return OandaAdapter.on_sandbox(at, timeout_s=0.6, arrival_window_s=0.3, paced=False)
 
     control = OandaControl(box, "oanda", EURUSD, make, NONSENSE)
     secrets = (at["token"], at["live"]["token"])

@@ -148,3 +148,15 @@ async def test_positions_are_exactly_what_was_executed() -> None:
             sent = await adapter.submit_order(order(str(number + 1000) + "x", side, quantity=quantity))
             total += exact(sent.filled_quantity) * sent.side.sign
         assert exact((await adapter.get_positions())[SYMBOL]) == total == -1453
+
+
+async def test_disconnecting_in_the_same_breath_as_connecting_leaves_no_thread() -> None:
+    async with oanda_sandbox() as box:
+        adapter = make(box)
+        feed = adapter.feed()
+        for _ in range(3):
+            await adapter.connect()
+            await adapter.disconnect()
+            await feed.open([SYMBOL])
+            await feed.close()
+            assert not [thread for thread in threading.enumerate() if thread.name.startswith("oanda")]

@@ -125,6 +125,7 @@ class KeptStream:
         self._on_message = on_message
         self._on_change = on_change
         self._task: asyncio.Task[None] | None = None
+        self._reader: _Reader | None = None
         self.is_up = False
 
     async def start(self) -> None:
@@ -135,9 +136,9 @@ class KeptStream:
         AuthenticationFailed, VenueUnavailable
             If it cannot be opened now; it is not kept then.
         """
-        reader = await self._open()
+        self._reader = await self._open()
         self.is_up = True
-        self._task = asyncio.create_task(self._keep(reader), name=self.name)
+        self._task = asyncio.create_task(self._keep(self._reader), name=self.name)
 
     async def stop(self) -> None:
         """Close it and return when its thread has ended."""
@@ -146,6 +147,9 @@ class KeptStream:
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
+            if self._reader is not None:
+                # A task that is cancelled before its first step does not even come to its end.
+                await self._reader.close()
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
@@ -173,7 +177,7 @@ class KeptStream:
                 await reader.close()
             self.is_up = False
             self._on_change("lost", reason)
-            reader = await self._reopen()
+            reader = self._reader = await self._reopen()
             self.is_up = True
             self._on_change("restored", "")
 
