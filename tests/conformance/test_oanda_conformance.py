@@ -13,9 +13,8 @@ from autotrader_lab.model.instruments import Instrument
 from autotrader_lab.model.market import MarketEvent, Quote
 from autotrader_lab.model.orders import Order, OrderSide
 from autotrader_lab.sandbox import Sandbox
-from autotrader_lab.sandbox.fault_plan import read_rule
 from autotrader_lab.sandbox.venues.oanda.reading import read_order
-from autotrader_lab.testing import AdapterConformance, Bench, Fault, Harness, Request, conforms
+from autotrader_lab.testing import AdapterConformance, Bench, Fault, Harness, conforms
 
 EURUSD = Instrument(
     "EUR/USD", Decimal("0.00001"), Decimal(1), "oanda", "EUR_USD", "EUR", "USD", Decimal(1), Decimal(100_000_000)
@@ -49,13 +48,6 @@ class OandaControl(SandboxControl):
     def _desk(self) -> Any:
         return self._box.sites[self._venue].venues[self._world_name].desk
 
-    async def provoke(self, fault: Fault, on: Request = "submit") -> None:
-        if fault is Fault.SILENCE:
-            where = {"venue": "oanda", "world": "testnet", "kind": on}
-            self._box.faults.once(read_rule({"do": "delay", "seconds": 0.9, "point": "answer", "where": where}))
-        else:
-            await super().provoke(fault, on)
-
     async def taken(self) -> list[str]:
         made = (order for order in self._desk.orders.values() if "replacesOrderID" not in order.details)
         return [order.client_id or str(order.order_id) for order in made]
@@ -86,7 +78,7 @@ async def oanda_harness() -> Harness:
     at = box.addresses["oanda"]
 
     def make() -> OandaAdapter:
-        return OandaAdapter.on_sandbox(at, timeout_s=0.6, arrival_window_s=0.3, paced=False)
+        return OandaAdapter.on_sandbox(at, timeout_s=0.9, arrival_window_s=0.3, paced=False)
 
     control = OandaControl(box, "oanda", EURUSD, make, NONSENSE)
     secrets = (at["token"], at["live"]["token"])
