@@ -460,6 +460,26 @@ async def test_a_lost_execution_is_asked_for_when_the_status_shows_it() -> None:
         assert adapter.orders["o"].commission == 1.0
 
 
+async def test_an_execution_before_a_cancel_that_nobody_told_is_found_after_it() -> None:
+    is_lost = True
+
+    def lose(fields: list[str], line: object) -> list[list[str]]:
+        return [] if is_lost and fields[0] in ("3", "5", "11", "59") else [fields]
+
+    async with ibkr_sandbox(hooks=Dialect(lose)) as box, connected(box, timeout_s=0.3) as adapter:
+        reports = listen(adapter)
+        with pytest.raises(OutcomeUnknown):
+            await adapter.submit_order(resting("o"))
+        trade_at(box, 150.0, 4, Side.SELL)
+        assert await adapter.cancel_order("o") is True
+        assert kinds(reports, "o") == ["Cancelled"]
+        is_lost = False
+        door(box).drop()
+        await until(lambda: adapter._link.connections == 2)
+        assert adapter.orders["o"].filled_quantity == 4.0
+        assert adapter.orders["o"].status is OrderStatus.CANCELLED
+
+
 async def test_executions_of_others_on_the_account_are_listed_as_theirs() -> None:
     async with ibkr_sandbox() as box, connected(box) as adapter, connected(box, client_id=2) as other:
         await other.submit_order(order("theirs", quantity=7))

@@ -196,10 +196,11 @@ class IBKRAccount(IBKRListener):
     async def _catch_up(self) -> None:
         """Learn what became of our orders: those that work, what executed, and those that ended."""
         await self._ask_open()
-        mine = [view for view in self.orders.values() if view.is_open]
-        if not mine:
+        if not self.orders:
             return
+        # Also where nothing is open: what was told as cancelled may have executed before.
         await self._ask_executions()
+        mine = [view for view in self.orders.values() if view.is_open]
         working = {handle.view.client_order_id for key, terms in self._terms.items()
                    if self._phases.get(key) in (Phase.WORKING, Phase.ON_THE_WAY)
                    and (handle := self._ours(terms)) is not None}  # fmt: skip

@@ -49,7 +49,7 @@ class IBKRQueries(IBKRLookup):
                 if handle.shown > view._filled:
                     await self._answer(f"order {name}", self._ask_executions())
                 return view.copy()
-        if view.status in NOT_SEEN or view.is_open or handle.shown > view._filled:
+        if view.leaves:
             await self._answer(f"order {name}", self._ask_executions())
         if view.is_open:
             completed = await self._answer(f"order {name}", self._ask_completed())
