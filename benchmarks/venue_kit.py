@@ -168,7 +168,8 @@ KITS: dict[str, Kit] = {
             crosses=False,
             lone_channel=None,
             shared_channel="fix",
-            chaos={"timeout_s": TIMEOUT_S},
+            # As for Oanda, below.
+            chaos={"timeout_s": TIMEOUT_S, "arrival_window_s": TIMEOUT_S + 4.5},
             merges=True,
         ),
         Kit(

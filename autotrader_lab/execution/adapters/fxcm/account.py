@@ -65,6 +65,7 @@ class FXCMAccount(FXCMBooks):
         user_request: bool = False,
         heartbeat_s: int = 30,
         timeout_s: float = 10.0,
+        arrival_window_s: float = 5.0,
     ) -> None:
         super().__init__()
         if importlib.util.find_spec("simplefix") is None:
@@ -90,6 +91,9 @@ class FXCMAccount(FXCMBooks):
             raise ConfigError(f"{VENUE}: port {port} must be 1 to 65535; it is in the FIX credentials that FXCM sends")
         if timeout_s <= 0 or heartbeat_s <= 0:
             raise ConfigError(f"{VENUE}: timeout_s {timeout_s} and heartbeat_s {heartbeat_s} must be positive, seconds")
+        if arrival_window_s < 0:
+            raise ConfigError(f"{VENUE}: arrival_window_s {arrival_window_s} must not be negative, seconds")
+        self.arrival_window_s = arrival_window_s
         self.environment = environment
         self.account = account
         self.state: AccountState | None = None

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from pydantic import SecretStr
 
-from autotrader_lab.execution.adapters.base import Capabilities
+from autotrader_lab.execution.adapters.base import ENDED, Capabilities
 from autotrader_lab.execution.adapters.fix.messages import Field
 from autotrader_lab.execution.adapters.fxcm import encode
 from autotrader_lab.execution.adapters.fxcm.account import FXCMAccount
@@ -66,6 +66,9 @@ class FXCMAdapter(FXCMAccount):
         Seconds between signs of life; twice that without one ends the connection.
     timeout_s : float, default 10
         Longest wait for an answer, seconds. What was sent and not answered by then is in doubt.
+    arrival_window_s : float, default 5
+        So long after it was sent an order may still arrive, over a connection that was lost meanwhile, so that it is
+        not called absent before. FXCM sets no end to it.
 
     Raises
     ------
@@ -105,6 +108,7 @@ class FXCMAdapter(FXCMAccount):
         user_request: bool = False,
         heartbeat_s: int = 30,
         timeout_s: float = 10.0,
+        arrival_window_s: float = 5.0,
     ) -> None:
         super().__init__(
             user,
@@ -121,6 +125,7 @@ class FXCMAdapter(FXCMAccount):
             user_request=user_request,
             heartbeat_s=heartbeat_s,
             timeout_s=timeout_s,
+            arrival_window_s=arrival_window_s,
         )
 
     @staticmethod
@@ -188,6 +193,7 @@ class FXCMAdapter(FXCMAccount):
         closes = await self._closes(order)
         name = order.client_order_id
         self.orders[name] = order
+        order.submitted_at = self._clock.now()  # from then on it may arrive
         try:
             body = encode.new_order(order, instrument, self.account, self._clock.now_ns(), closes)
             await self._inquiries.ask("D", name, body, name)
@@ -218,7 +224,7 @@ class FXCMAdapter(FXCMAccount):
     async def cancel_order(self, order_id: str) -> bool:
         await self._ready()
         view = self._find_view(order_id)
-        if view is not None and not view.is_open:
+        if view is not None and view.status in ENDED:
             return True
         order = view if view is not None else await self._foreign(order_id)
         name = order.client_order_id or order.order_id
@@ -234,7 +240,12 @@ class FXCMAdapter(FXCMAccount):
             raise VenueUnavailable(f"{VENUE} {self.environment}: cancel of {order_id}: {silence}") from silence
         except Refused:
             # Too late, or unknown: the order itself tells which.
-            return await self._is_over(order)
+            try:
+                return await self._is_over(order)
+            except OrderNotFound:
+                if order.status is OrderStatus.REJECTED:
+                    return True  # the venue has none, as we knew
+                raise
         result: Execution = execution
         return result.phase is not Phase.WORKING
 
