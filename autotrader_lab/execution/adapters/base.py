@@ -36,7 +36,10 @@ from autotrader_lab.model.orders import (
     Report,
 )
 
-__all__ = ["BaseBrokerAdapter", "Capabilities", "ConnectionState", "FillCallback", "ReportCallback"]
+__all__ = ["ENDED", "BaseBrokerAdapter", "Capabilities", "ConnectionState", "FillCallback", "ReportCallback"]
+
+ENDED = frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED})
+"""How a venue ends an order it had. REJECTED is not among them: it may be one that was given up and arrived after all."""
 
 FillCallback = Callable[[Fill], None]
 ReportCallback = Callable[[Report], None]

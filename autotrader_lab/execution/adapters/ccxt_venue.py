@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import ClassVar
 
+from autotrader_lab.execution.adapters.base import ENDED
 from autotrader_lab.execution.adapters.ccxt_books import NOT_SEEN, WORKING, CcxtBooks, snapshot_ns
 from autotrader_lab.model.clock import to_ns
 from autotrader_lab.model.errors import (
@@ -104,15 +105,20 @@ class CcxtAdapter(CcxtBooks):
     async def cancel_order(self, order_id: str) -> bool:
         self._connected()
         view = self._find_view(order_id)
-        if view is not None and not view.is_open:
+        if view is not None and view.status in ENDED:
             return True
         symbol, venue_id, client_id = await self._locate(order_id)
         what = f"cancel of {order_id}"
         try:
-            snapshot = await self._ask("cancel", what, lambda: self._cancel(symbol, venue_id, client_id))
+            try:
+                snapshot = await self._ask("cancel", what, lambda: self._cancel(symbol, venue_id, client_id))
+            except OrderNotFound:
+                # Unknown to a cancel also means done: the order itself tells which.
+                snapshot = await self._ask("query", what, lambda: self._query(symbol, venue_id, client_id))
         except OrderNotFound:
-            # Unknown to a cancel also means done: the order itself tells which.
-            snapshot = await self._ask("query", what, lambda: self._query(symbol, venue_id, client_id))
+            if view is not None and view.status is OrderStatus.REJECTED:
+                return True  # the venue has none, as we knew
+            raise
         if view is not None:
             await self._settle(view, snapshot)
         return not snapshot.is_open
