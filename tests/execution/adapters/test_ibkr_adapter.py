@@ -472,7 +472,9 @@ async def test_an_execution_before_a_cancel_that_nobody_told_is_found_after_it()
             await adapter.submit_order(resting("o"))
         trade_at(box, 150.0, 4, Side.SELL)
         assert await adapter.cancel_order("o") is True
-        assert kinds(reports, "o") == ["Cancelled"]
+        assert kinds(reports, "o") == ["Accepted", "Cancelled"]
+        assert adapter.orders["o"].order_id == "1-1", "by its number, while nobody told the permId"
+        assert (await adapter.get_order_status("1-1")).client_order_id == "o"
         is_lost = False
         door(box).drop()
         await until(lambda: adapter._link.connections == 2)

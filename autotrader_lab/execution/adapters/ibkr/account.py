@@ -310,11 +310,14 @@ class IBKRAccount(IBKRListener):
             await self._clock.sleep(self._commission_wait_s / 50)
         return found
 
-    async def _ask_for_commissions(self) -> None:
+    async def _ask_for_commissions(self) -> bool:
         try:
+            await self._line_ready()
             await self._ask_executions()
         except (VenueError, NoAnswer, Refused) as error:
             log.warning("%s: commissions could not be asked for: %s", VENUE, error)
+            return False
+        return True
 
     def _cut(self, reason: str) -> None:
         """TWS lost IB: what is sent now is carried out later, unanswered, so nothing is sent."""

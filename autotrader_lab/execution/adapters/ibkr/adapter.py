@@ -253,7 +253,7 @@ class IBKRAdapter(IBKRBars):
             view = await self._adoptable(order_id)
         handle = self._handle(view)
         name = view.client_order_id or view.order_id
-        if view.status not in (*NOT_SEEN, *WORKING):
+        if view.status not in (*NOT_SEEN, *WORKING) and not await self._arrived_after_all(handle):
             return True
         if not handle.order_id or handle.client_id != self.client_id:
             found = await self._look_up(view)
@@ -291,6 +291,13 @@ class IBKRAdapter(IBKRBars):
         if found is None:
             raise OrderNotFound(f"{VENUE} {self.environment}: order {order_id}: {word.code} {word.text}")
         return not found.is_open
+
+    async def _arrived_after_all(self, handle: Handle) -> bool:
+        """Whether an order that was given up, or refused, works at TWS nevertheless."""
+        if handle.view.status is not OrderStatus.REJECTED:
+            return False
+        listed = await self._answer("open orders", self._ask_open())
+        return any(self._ours(self._terms[key]) is handle for key in listed)
 
     async def _adoptable(self, order_id: str) -> Order:
         """A working order of an earlier process; taken over so that its end is understood."""

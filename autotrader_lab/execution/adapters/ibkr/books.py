@@ -104,6 +104,9 @@ class IBKRBooks(BaseBrokerAdapter):
         found = self.orders.get(order_id)
         if found is None and order_id.isdigit():
             found = self.orders.get(self._by_perm.get(int(order_id), ""))
+        client_id, dash, number = order_id.partition("-")
+        if found is None and dash and client_id.isdigit() and number.isdigit():
+            found = self.orders.get(self._by_number.get((int(client_id), int(number)), ""))
         return found
 
     def _ours(self, what: Terms | Standing | Execution) -> Handle | None:
@@ -228,10 +231,19 @@ class IBKRBooks(BaseBrokerAdapter):
             assert word is not None, "a refusal has a word"
             self._tell(Rejected(name, now_ns, reason or word.text, str(word.code)))
         elif (is_immediate and not is_asked) or "expire" in reason.lower():
+            self._name_it(handle)
             self._tell(Expired(name, now_ns, reason))
         else:
+            self._name_it(handle)
             self._tell(Cancelled(name, now_ns, reason))
         handle.wake()
+
+    def _name_it(self, handle: Handle) -> None:
+        """An order that ended before its permId was told goes by its number: TWS had it."""
+        view = handle.view
+        if not view.order_id and handle.order_id and not handle.perm_id:
+            order_id = f"{handle.client_id}-{handle.order_id}"
+            self._tell(Accepted(view.client_order_id, self._clock.now_ns(), order_id))
 
     def _absorb_error(self, order_id: int, client_id: int, code: int, text: str) -> bool:
         """An error about one of our orders; false if the number is none of ours."""

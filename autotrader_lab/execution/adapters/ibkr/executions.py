@@ -22,6 +22,8 @@ __all__ = ["IBKRExecutions"]
 
 log = logging.getLogger(__name__)
 
+_COMMISSION_TRIES = 3
+
 
 class IBKRExecutions(IBKRBooks):
     """The account's executions of the day, and their fills."""
@@ -47,15 +49,16 @@ class IBKRExecutions(IBKRBooks):
 
     async def _await_commission(self, execution_id: str) -> None:
         """Book an execution in the end without its commission; one that was lost on the way is asked for before."""
-        await self._clock.sleep(self._commission_wait_s)
-        async with self._commission_question:  # one answer tells them all
-            if execution_id in self._held:
-                await self._ask_for_commissions()
+        for _ in range(_COMMISSION_TRIES):
+            await self._clock.sleep(self._commission_wait_s)
+            async with self._commission_question:  # one answer tells them all
+                if execution_id not in self._held or await self._ask_for_commissions():
+                    break
         self._release(execution_id, "ibkr")
 
     @abstractmethod
-    async def _ask_for_commissions(self) -> None:
-        """Have the day's executions told again, commissions with them; what goes wrong is logged."""
+    async def _ask_for_commissions(self) -> bool:
+        """Have the day's executions told again, commissions with them; false, and logged, where no answer came."""
 
     def _absorb_commission(self, commission: Commission) -> None:
         is_new = commission.execution_id not in self._commissions

@@ -14,7 +14,7 @@ from autotrader_lab.execution.adapters.ibkr.lookup import IBKRLookup
 from autotrader_lab.execution.adapters.ibkr.views import foreign_order
 from autotrader_lab.model.clock import to_ns
 from autotrader_lab.model.errors import OrderNotFound, VenueUnavailable
-from autotrader_lab.model.orders import Fill, Order
+from autotrader_lab.model.orders import Fill, Order, OrderStatus
 
 __all__ = ["IBKRQueries"]
 
@@ -137,7 +137,7 @@ class IBKRQueries(IBKRLookup):
         orders = []
         for key in await self._answer("open orders", self._ask_open()):
             handle = self._ours(self._terms[key])
-            if handle is None:
+            if handle is None or handle.view.status is OrderStatus.REJECTED:
                 orders.append(self._seen(self._terms[key], []))
             elif handle.view.is_open:
                 orders.append(handle.view.copy())
