@@ -8,7 +8,7 @@ import contextlib
 import pytest
 
 from autotrader_lab.model.errors import OrderError, OrderRefused, OutcomeUnknown, VenueUnavailable
-from autotrader_lab.model.orders import Order, OrderSide, OrderStatus, OrderType
+from autotrader_lab.model.orders import Order, OrderSide, OrderStatus, OrderType, Rejected
 from autotrader_lab.testing.bench import Bench
 from autotrader_lab.testing.harness import REQUEST_FAULTS, Fault
 from autotrader_lab.testing.running import conforms
@@ -97,6 +97,29 @@ class Doubt:
         await bench.until(is_over, "the end of the doubt")
         taken = (await bench.venue.taken()).count(order.client_order_id)
         assert taken == (1 if order.status is OrderStatus.SUBMITTED else 0)
+
+    @conforms("reports", "client_order_ids", "open_orders", Fault.LOSE_ANSWER)
+    async def test_what_was_given_up_and_arrived_after_all_can_be_cancelled(self, bench: Bench) -> None:
+        order = bench.order()
+        if Fault.MUTE in bench.venue.faults:
+            await bench.venue.provoke(Fault.MUTE)
+        await bench.venue.provoke(Fault.LOSE_ANSWER)
+        with contextlib.suppress(OutcomeUnknown):
+            await bench.submit(order)
+        bench.adapter.give_up(Rejected(order.client_order_id, bench.clock.now_ns(), "stale", "NEVER_ARRIVED"))
+        await bench.venue.calm()
+        await self._back(bench)
+
+        async def listed() -> list[Order]:
+            working = await bench.call(bench.adapter.get_open_orders())
+            return [each for each in working if each.client_order_id == order.client_order_id]
+
+        await bench.until(listed, "the order among those that work")
+        (arrived,) = await listed()
+        assert await bench.call(bench.adapter.cancel_order(arrived.order_id))
+        assert await listed() == []
+        # Twice is quiet, by either id.
+        assert await bench.call(bench.adapter.cancel_order(order.client_order_id))
 
     @conforms("reports", "client_order_ids", Fault.SILENCE)
     async def test_a_submit_that_is_interrupted_is_in_doubt_not_forgotten(self, bench: Bench) -> None:
