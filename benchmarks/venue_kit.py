@@ -198,7 +198,7 @@ KITS: dict[str, Kit] = {
             gap_s=0.03,
             quick={"messages_1s": 0},
             commands=({"action": "pace", "messages_1s": 0},),
-            chaos={"timeout_s": TIMEOUT_S, "messages_1s": 0},
+            chaos={"timeout_s": TIMEOUT_S, "messages_1s": 0, "heartbeat_s": 1.0},
             trade_number=lambda execution_id: str(int(execution_id.split(".")[2], 16)),
         ),
     )
