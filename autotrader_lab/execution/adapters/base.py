@@ -39,7 +39,7 @@ from autotrader_lab.model.orders import (
 __all__ = ["ENDED", "BaseBrokerAdapter", "Capabilities", "ConnectionState", "FillCallback", "ReportCallback"]
 
 ENDED = frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED})
-"""How a venue ends an order it had. REJECTED is not among them: it may be one that was given up and arrived after all."""
+"""How a venue ends an order it had. Not REJECTED: that may be one that was given up and arrived after all."""
 
 FillCallback = Callable[[Fill], None]
 ReportCallback = Callable[[Report], None]
