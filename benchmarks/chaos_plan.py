@@ -49,7 +49,10 @@ def chaos_plan(seed: int, kit: Kit, period_s: float, timeout_s: float) -> dict[s
             point="answer",
         ),
         *(_rule(f"{body} answers", "rubbish", 0.003, rest, body=body) for body in ("html", "truncated", "empty")),
-        *(_rule(f"{body} frames", "rubbish", 0.0005 * rare, socket, body=body) for body in ("html", "truncated", "empty")),
+        *(
+            _rule(f"{body} frames", "rubbish", 0.0005 * rare, socket, body=body)
+            for body in ("html", "truncated", "empty")
+        ),
         _rule("wait", "rate_limit", 0.001, {"kind": "submit"}, retry_after_s=1),
         _rule("wait, or else", "rate_limit", 0.0002, {"kind": "query"}, retry_after_s=1, ban=True),
     ]
