@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -27,6 +28,7 @@ from autotrader_lab.model.errors import JournalError
 __all__ = ["SqliteJournal"]
 
 BUSY_S = 10.0
+_BIRTH_LOOKS = 100
 _INSERT = f"INSERT INTO entries ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 
 
@@ -150,11 +152,21 @@ class SqliteJournal(Journal):
 
     def _check_version(self) -> None:
         found = read_version(self._engine)
+        looks = _BIRTH_LOOKS if self.read_only else 0
+        while found is None and looks and self._is_blank():
+            time.sleep(0.01)  # somebody is making it this moment, in one transaction
+            looks -= 1
+            found = read_version(self._engine)
         if found is None:
             raise self._foreign()
         problem = version_problem(found)
         if problem:
             raise JournalError(f"{self.path}: {problem}")
+
+    def _is_blank(self) -> bool:
+        """Whether the file has no table at all yet."""
+        with self._engine.connect() as connection:
+            return not connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
 
     # --- errors -----------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -354,3 +355,26 @@ def test_postgres_goes_on_after_its_connection_was_cut(fresh_postgres: str) -> N
             with pytest.raises(JournalError, match="cannot be read"):
                 attempt()
     engine.dispose()
+
+
+def test_a_reader_waits_for_a_journal_that_is_being_made(tmp_path: Path) -> None:
+    place = tmp_path / "journal.sqlite"
+    place.touch()  # as the writer's first step leaves it
+
+    def make() -> None:
+        time.sleep(0.1)
+        with Journal.open(place, session="s") as journal:
+            journal.append("mark", {"symbol": "BTC/USDT"})
+
+    writer = threading.Thread(target=make)
+    writer.start()
+    with Journal.open(place, read_only=True) as journal:
+        writer.join()
+        assert journal.last_seq() == 1
+
+
+def test_a_file_that_stays_empty_is_no_journal(tmp_path: Path) -> None:
+    place = tmp_path / "journal.sqlite"
+    place.touch()
+    with pytest.raises(JournalError, match="no journal of autotrader-lab"):
+        Journal.open(place, read_only=True)

@@ -60,8 +60,8 @@ CODES: dict[str, Meaning] = {
     "51410": _M.NOT_FOUND,
     "51011": _M.DUPLICATE,
     "51016": _M.DUPLICATE,
-    "50102": _M.REFUSED,
-    "50036": _M.REFUSED,
+    "50102": _M.NEVER_LEFT,
+    "50036": _M.NEVER_LEFT,
     "4088": _M.REFUSED,
     # Of the general codes these are refusals; what is added to them one day is doubt until it is known.
     **dict.fromkeys((f"500{number}" for number in (10, 28, 62, *range(14, 26))), _M.REFUSED),

@@ -372,7 +372,9 @@ async def test_an_engine_trades_reconciles_and_is_killed_through_it() -> None:
             assert engine.oms.get_position(SYMBOL) == 5000
             bid, _ = touch(box)
             for step in range(5):
-                await engine.oms.submit_order(SYMBOL, OrderSide.BUY, 1000, OrderType.LIMIT, bid - 0.001 * (step + 5))
+                price = round(bid - 0.001 * (step + 5), 5)
+                rests = await engine.oms.submit_order(SYMBOL, OrderSide.BUY, 1000, OrderType.LIMIT, price)
+                assert rests.status is OrderStatus.SUBMITTED, rests.reason
             site_of(box).venues["testnet"].drop()
             await until(lambda: adapter._link.connections == 2)
             outcome = await engine.reconcile()

@@ -162,7 +162,7 @@ async def test_a_change_by_another_process_is_followed_and_its_order_cancelled()
         assert adapter.orders["o"].order_id == other.orders["o"].order_id != sent.order_id or sent.price == 1.06
         move(box, 1.055)
         await until(lambda: adapter.orders["o"].status is OrderStatus.FILLED)
-        assert other.orders["o"].status is OrderStatus.FILLED
+        await until(lambda: other.orders["o"].status is OrderStatus.FILLED)
 
 
 async def test_a_cancel_finds_an_order_that_was_replaced_without_a_word() -> None:

@@ -378,6 +378,8 @@ def test_every_code_of_the_recorded_catalogue_lands_on_the_right_side() -> None:
             continue
         error = raised(code, entry["ccxt_class"], text)
         expected = OutcomeUnknown if code in DOUBT else RateLimited if code in RATE else OrderRefused
+        if entry["ccxt_class"] == "InvalidNonce" or code == "50036":
+            expected = VenueUnavailable  # too late for its timestamp: not done, and may be sent again
         assert type(error) is expected, f"{code} {text}: {error!r}"
 
 
