@@ -90,9 +90,12 @@ async def trade_over_websockets(entry, testnet):
     async with sockets.kline_socket(SYMBOL, interval="1m") as stream:
         seen["kline"] = (await asyncio.wait_for(stream.recv(), 10))["e"]
     async with DepthCacheManager(client, SYMBOL) as depth:
-        book = await asyncio.wait_for(depth.recv(), 10)
-        bid, ask = book.get_bids()[0][0], book.get_asks()[0][0]
-        seen["depth_cache"] = 0 < bid < ask
+        seen["depth_cache"] = False
+        for _ in range(5):
+            # Its snapshot may be older than its stream; then it takes a new one, and applies the old event to it.
+            book = await asyncio.wait_for(depth.recv(), 10)
+            bid, ask = book.get_bids()[0][0], book.get_asks()[0][0]
+            seen["depth_cache"] = seen["depth_cache"] or 0 < bid < ask
     async with sockets.user_socket() as user:
         order = await client.ws_create_order(
             symbol=SYMBOL, side="BUY", type="MARKET", quantity="0.003", newClientOrderId="over-ws"
