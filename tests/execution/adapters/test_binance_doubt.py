@@ -18,7 +18,7 @@ ORDER = "POST /api/v3/order "
 
 @pytest.mark.parametrize("how", ["cut", "silence", "html", "half", "empty", "refuse", "timeout", "unknown"])
 async def test_an_answer_that_is_lost_or_rubbish_is_doubt_and_the_order_is_found(how: str) -> None:
-    async with desk_behind_proxy(timeout_s=0.5) as (held, proxy):
+    async with desk_behind_proxy(timeout_s=1.5) as (held, proxy):
         order = held.order(price=held.near(0.9))
         proxy.arm(ORDER, how)
         with pytest.raises(OutcomeUnknown, match=order.client_order_id):
@@ -34,7 +34,7 @@ async def test_an_answer_that_is_lost_or_rubbish_is_doubt_and_the_order_is_found
 
 
 async def test_a_lost_answer_to_a_market_order_is_one_fill() -> None:
-    async with desk_behind_proxy(timeout_s=0.5) as (held, proxy):
+    async with desk_behind_proxy(timeout_s=1.5) as (held, proxy):
         order = held.order(kind=OrderType.MARKET)
         proxy.arm(ORDER, "cut")
         with pytest.raises(OutcomeUnknown):
@@ -44,7 +44,7 @@ async def test_a_lost_answer_to_a_market_order_is_one_fill() -> None:
 
 
 async def test_sending_again_under_the_same_id_never_makes_a_second_order() -> None:
-    async with desk_behind_proxy(timeout_s=0.5, sandbox={"hooks": _Mute()}) as (held, proxy):
+    async with desk_behind_proxy(timeout_s=1.5, sandbox={"hooks": _Mute()}) as (held, proxy):
         order = held.order(price=held.near(0.9))
         proxy.arm(ORDER, "cut")
         with pytest.raises(OutcomeUnknown):
@@ -62,7 +62,7 @@ class _Mute(Hooks):
 
 
 async def test_what_never_left_says_so_and_may_be_sent_again() -> None:
-    async with desk_behind_proxy(timeout_s=0.5) as (held, proxy):
+    async with desk_behind_proxy(timeout_s=1.5) as (held, proxy):
         order = held.order(price=held.near(0.9))
         await proxy.__aexit__()
         for connection in list(held.adapter._exchange.tcp_connector._conns.values()):
@@ -76,7 +76,7 @@ async def test_what_never_left_says_so_and_may_be_sent_again() -> None:
 
 
 async def test_a_request_cut_before_the_venue_got_it_is_still_doubt_to_us() -> None:
-    async with desk_behind_proxy(timeout_s=0.5) as (held, proxy):
+    async with desk_behind_proxy(timeout_s=1.5) as (held, proxy):
         order = held.order(price=held.near(0.9))
         proxy.arm(ORDER, "before")
         with pytest.raises(OutcomeUnknown):
@@ -126,7 +126,7 @@ async def test_a_websocket_order_without_answer_is_doubt_after_the_timeout() -> 
         def outgoing(self, world: str, channel: str, text: str) -> tuple[str, ...]:
             return () if channel == "ws-api" and '"orderId"' in text else (text,)
 
-    async with desk(websocket_orders=True, timeout_s=0.3, sandbox={"hooks": Silent()}) as held:
+    async with desk(websocket_orders=True, timeout_s=1.0, sandbox={"hooks": Silent()}) as held:
         order = held.order(price=held.near(0.9))
         with pytest.raises(OutcomeUnknown):
             await held.adapter.submit_order(order)
@@ -185,7 +185,7 @@ async def test_a_clock_that_is_wrong_is_measured_and_the_order_goes_through() ->
 
 @pytest.mark.parametrize("how", ["silence", "html", "refuse"])
 async def test_a_cancel_without_answer_is_repeated(how: str) -> None:
-    async with desk_behind_proxy(timeout_s=0.5) as (held, proxy):
+    async with desk_behind_proxy(timeout_s=1.5) as (held, proxy):
         order = await held.adapter.submit_order(held.order(price=held.near(0.9)))
         proxy.arm("DELETE /api/v3/order", how)
         assert await held.adapter.cancel_order(order.order_id)
