@@ -5,10 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 LAB_ARGS ?=
-BUSY := -n 3 --dist loadfile --no-loadscope-reorder
-# Thousands of tests with real sockets, processes and a browser share this machine. What fails is asked once more, alone:
-# what fails then is broken, what passes then depends on the machine's pace and should not.
-AGAIN := -n 0 --last-failed --last-failed-no-failures none
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help lab demo test lint coverage docs clean
 
@@ -42,11 +39,11 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 test: $(VENV)/.dev lint
-	$(BIN)/python -m pytest $(BUSY) tests || $(BIN)/python -m pytest $(AGAIN) tests
+	$(BIN)/python -m pytest $(WORKERS) tests
 	$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=120 -W default notebooks
 
 coverage: $(VENV)/.dev
-	$(BIN)/python -m pytest $(BUSY) --cov --cov-report=term:skip-covered tests
+	$(BIN)/python -m pytest $(WORKERS) --cov --cov-report=term:skip-covered tests
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

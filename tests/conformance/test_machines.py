@@ -35,12 +35,12 @@ def often(examples: int, steps: int) -> settings:
 
 
 TestPaperOrders = order_machine(paper).TestCase
-TestPaperOrders.settings = often(60, 25)
+TestPaperOrders.settings = often(100, 25)
 TestSlowPaperOrders = order_machine(slow_paper).TestCase
 TestSlowPaperOrders.settings = often(40, 20)
 TestLineOrders = order_machine(line).TestCase
-TestLineOrders.settings = often(120, 25)
+TestLineOrders.settings = often(200, 25)
 TestChainOrders = order_machine(line_without_amend).TestCase
-TestChainOrders.settings = often(60, 25)
+TestChainOrders.settings = often(100, 25)
 TestBinanceOrders = order_machine(binance_harness).TestCase
 TestBinanceOrders.settings = often(6, 15)
