@@ -71,6 +71,7 @@ def test_its_kill_button_reaches_the_host(home: Path, address: str) -> None:
         page.get_by_role("button", name="Confirm KILL").click()
         wait_for(lambda: page.get_by_text("nothing left at the venue").count() == 1, message="no word of the kill")
         wait_for(lambda: page.get_by_text("HALTED", exact=True).count() == 1, message="the page does not show the halt")
+        assert page.get_by_role("button", name="Confirm KILL").count() == 0, "it still asks"
 
 
 def test_an_order_in_doubt_is_settled_from_the_page(home: Path, address: str) -> None:

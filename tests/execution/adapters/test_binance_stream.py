@@ -228,6 +228,8 @@ async def test_a_stream_the_venue_ends_is_opened_anew(event: str) -> None:
         await until(lambda: held.states == ["connected", "lost", "restored"])
         held.move(held.near(0.85))
         await until(lambda: order.status is OrderStatus.FILLED)
+        assert sum(fill.quantity for fill in held.fills) == order.quantity
+        assert held.states == ["connected", "lost", "restored"]
 
 
 async def test_foreign_orders_are_visible_and_their_reports_are_not_ours() -> None:

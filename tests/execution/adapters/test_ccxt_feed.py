@@ -161,7 +161,9 @@ async def test_closing_twice_leaves_nothing_behind_and_opening_again_works() -> 
             events.clear()
             await stream.close()
             await stream.close()
+            assert events == [], "a closed stream goes on telling"
         await until(lambda: not our_tasks(before))
+        assert our_tasks(before) == []
 
 
 async def test_the_adapters_feed_is_of_its_world_and_shares_its_markets() -> None:

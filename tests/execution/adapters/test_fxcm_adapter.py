@@ -215,6 +215,8 @@ async def test_a_replaced_order_that_fills_is_still_ours() -> None:
         await adapter.modify_order("o", price=price)
         trade_at(box, price, 5000, Side.SELL)
         await until(lambda: adapter.orders["o"].status is OrderStatus.FILLED)
+        fills = await adapter.get_fills(SYMBOL, 0)
+        assert [(fill.client_order_id, fill.quantity, fill.price) for fill in fills] == [("o", 5000, price)]
 
 
 async def test_quotes_stream_over_the_same_session_and_come_back_with_it() -> None:

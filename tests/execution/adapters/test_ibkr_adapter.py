@@ -561,6 +561,9 @@ async def test_without_tick_by_tick_the_last_price_stands_in() -> None:
             return any(type(event) is Trade for event in heard)
 
         await until(traded)
+        (first, *_) = [event for event in heard if type(event) is Trade]
+        assert first.symbol == "AAPL"
+        assert first.price == pytest.approx(190, abs=1)
         await feed.close()
 
 
