@@ -11,11 +11,12 @@ import itertools
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import simplefix
 from venue_kit import Kit
+
+from autotrader_lab.model.clock import SystemClock
 
 __all__ = ["Bare", "make_bare"]
 
@@ -216,7 +217,7 @@ class Simplefix(Bare):
 
 
 def _stamp() -> str:
-    return datetime.now(UTC).strftime("%Y%m%d-%H:%M:%S.%f")[:-3]
+    return SystemClock().now().strftime("%Y%m%d-%H:%M:%S.%f")[:-3]
 
 
 _LIBRARIES: dict[str, type[Bare]] = {"oanda": Oandapy, "ibkr": IbAsync, "fxcm": Simplefix}

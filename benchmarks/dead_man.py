@@ -23,6 +23,7 @@ from typing import Any
 from common import machine, show, spread
 
 from autotrader_lab.host.runs import RunFolder, list_sessions
+from autotrader_lab.model.clock import SystemClock
 from autotrader_lab.sandbox import SandboxProcess, start_sandbox
 
 NOTEBOOK = """
@@ -99,7 +100,7 @@ def one_death(box: SandboxProcess, session: str) -> tuple[str, float]:
             raise SystemExit("the notebook's stand-in ended early; its error is above")
         until(lambda: resting(box), "an order that waits")
         ours = set(resting(box))
-        killed_ms = time.time() * 1e3
+        killed_ms = SystemClock().now_ns() / 1e6
         notebook.kill()
         until(lambda: not resting(box), "the cancels")
         cancelled = [row["updateTime"] for row in orders(box) if row["clientOrderId"] in ours]

@@ -23,7 +23,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +44,7 @@ ROWS = 45_031
 RECORDED = Path(__file__).resolve().parents[2] / "shared" / "data" / "market" / "btc_perp_1m_202201.csv.gz"
 LIMITS = RiskLimits(max_daily_loss=None, max_drawdown=None, max_orders_per_minute=None, duplicate_window_s=0)
 FAST, SLOW, FEE = 20, 100, 0.001
+CLOCK = SystemClock()
 
 
 # --- replay ---------------------------------------------------------------------------------------------------
@@ -223,11 +223,11 @@ class AtTheWire(BaseBrokerAdapter):
 
     async def submit_order(self, order: Order) -> Order:
         self.reached_ns.append(time.perf_counter_ns())
-        number, now_ns = len(self.reached_ns), time.time_ns()
+        number, now_ns = len(self.reached_ns), CLOCK.now_ns()
         self.orders[order.client_order_id] = order
         self._report(Accepted(order.client_order_id, now_ns, f"w{number}"))
         self.held[order.symbol] = self.held.get(order.symbol, 0.0) + order.side.sign * order.quantity
-        when = datetime.now(UTC)
+        when = CLOCK.now()
         fill = Fill(f"w{number}", order.symbol, order.side, order.quantity, 100.0, 0.1, when, f"x{number}")
         self._report(Filled(order.client_order_id, now_ns, replace(fill, client_order_id=order.client_order_id)))
         return self.orders[order.client_order_id]
@@ -265,17 +265,15 @@ def core_to_wire(count: int, folder: Path) -> list[float]:
     """Gate, book and journal alone: from the strategy's answer to where the adapter would be called."""
     strategy, took = Flips(), []
     with Journal.open(folder / "core.sqlite", session="bench") as journal:
-        trader = Trader(
-            strategy, clock=SystemClock(), limits=LIMITS, journal=journal, starting_equity=1e6, stage="bench"
-        )
+        trader = Trader(strategy, clock=CLOCK, limits=LIMITS, journal=journal, starting_equity=1e6, stage="bench")
         for number in range(count):
-            now_ns = time.time_ns()
+            now_ns = CLOCK.now_ns()
             (order,) = trader.on_market(Quote("BTC/USD", now_ns, 99.9, 100.1))
             trader.desk.intend(order)
             took.append((time.perf_counter_ns() - strategy.said_ns[-1]) / 1e3)
             client = order.client_order_id
             trader.on_report(Accepted(client, now_ns, f"w{number}"))
-            when = datetime.now(UTC)
+            when = CLOCK.now()
             fill = Fill(f"w{number}", order.symbol, order.side, order.quantity, 100.0, 0.1, when, f"x{number}")
             trader.on_report(Filled(client, now_ns, fill))
     return took
@@ -290,7 +288,7 @@ async def engine_to_wire(count: int, folder: Path) -> list[float]:
         )
         await engine.start()
         for number in range(count):
-            feed.push(Quote("BTC/USD", time.time_ns(), 99.9, 100.1))
+            feed.push(Quote("BTC/USD", CLOCK.now_ns(), 99.9, 100.1))
             for _ in range(200):
                 await asyncio.sleep(0)
                 if len(adapter.reached_ns) > number and not engine.trader.book.open:
