@@ -146,6 +146,26 @@ class Instrument:
             )
         return value
 
+    def check_quantity(self, quantity: Number, what: str = "quantity") -> Decimal:
+        """`quantity` as an exact number of whole lots within the limits of one order.
+
+        Raises
+        ------
+        InstrumentError
+            If it is not; `what` names it, the message names the limit or the nearest whole number of lots below.
+        """
+        value = exact(quantity, what)
+        if not self.on_quantity_grid(value):
+            raise InstrumentError(
+                f"{what} {quantity} is no whole number of lots of {self.lot_size}; "
+                f"nearest below is {self.round_quantity(value)}"
+            )
+        if value < self.min_quantity:
+            raise InstrumentError(f"{what} {quantity} is below {self.symbol}'s {self.min_quantity}")
+        if self.max_quantity is not None and value > self.max_quantity:
+            raise InstrumentError(f"{what} {quantity} is above {self.symbol}'s {self.max_quantity}")
+        return value
+
     def notional(self, quantity: Number, price: Number) -> Decimal:
         """What `quantity` at `price` is worth, quote currency, unsigned."""
         return abs(exact(quantity) * exact(price)) * self.multiplier

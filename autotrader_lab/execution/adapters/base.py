@@ -36,8 +36,18 @@ from autotrader_lab.model.orders import (
     Report,
 )
 
-__all__ = ["ENDED", "BaseBrokerAdapter", "Capabilities", "ConnectionState", "FillCallback", "ReportCallback"]
+__all__ = [
+    "ENDED",
+    "NOT_SEEN",
+    "BaseBrokerAdapter",
+    "Capabilities",
+    "ConnectionState",
+    "FillCallback",
+    "ReportCallback",
+]
 
+NOT_SEEN = frozenset({OrderStatus.PENDING, OrderStatus.UNKNOWN})
+"""The venue has said nothing of it yet."""
 ENDED = frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED})
 """How a venue ends an order it had. Not REJECTED: that may be one that was given up and arrived after all."""
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from autotrader_lab.execution.adapters.base import NOT_SEEN
 from autotrader_lab.execution.adapters.ccxt_account import CcxtAccount
 from autotrader_lab.execution.adapters.ccxt_updates import Update, UpdateKind, to_report
 from autotrader_lab.model.clock import to_ns
@@ -32,12 +33,11 @@ from autotrader_lab.model.orders import (
     Report,
 )
 
-__all__ = ["NOT_SEEN", "WORKING", "CcxtBooks", "snapshot_ns"]
+__all__ = ["WORKING", "CcxtBooks", "snapshot_ns"]
 
 log = logging.getLogger(__name__)
 
 WORKING = frozenset({OrderStatus.SUBMITTED, OrderStatus.PARTIAL_FILL})
-NOT_SEEN = frozenset({OrderStatus.PENDING, OrderStatus.UNKNOWN})
 
 _OVERLAP_NS = 10_000_000_000
 """How far behind the last execution the next question starts: venues list them a little later than they happen."""

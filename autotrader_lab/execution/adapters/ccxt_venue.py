@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import ClassVar
 
-from autotrader_lab.execution.adapters.base import ENDED
-from autotrader_lab.execution.adapters.ccxt_books import NOT_SEEN, WORKING, CcxtBooks, snapshot_ns
+from autotrader_lab.execution.adapters.base import ENDED, NOT_SEEN
+from autotrader_lab.execution.adapters.ccxt_books import WORKING, CcxtBooks, snapshot_ns
 from autotrader_lab.model.clock import to_ns
 from autotrader_lab.model.errors import (
     InstrumentError,

@@ -15,12 +15,12 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from autotrader_lab.execution.adapters.base import ConnectionState
+from autotrader_lab.execution.adapters.base import NOT_SEEN, ConnectionState
 from autotrader_lab.execution.adapters.fix.link import FixLink, LogonRefused
 from autotrader_lab.execution.adapters.fix.messages import Field, FixMessage
 from autotrader_lab.execution.adapters.fix.session import SessionSettings
 from autotrader_lab.execution.adapters.fxcm import decode, encode
-from autotrader_lab.execution.adapters.fxcm.books import NOT_SEEN, FXCMBooks
+from autotrader_lab.execution.adapters.fxcm.books import FXCMBooks
 from autotrader_lab.execution.adapters.fxcm.decode import VENUE, AccountState, Execution, Phase, Ticket
 from autotrader_lab.execution.adapters.fxcm.line import Inquiries, NoAnswer, Refused
 from autotrader_lab.model.clock import Clock, SystemClock, to_ns

@@ -18,16 +18,16 @@ from typing import Any, Self
 from pydantic import SecretStr
 
 from autotrader_lab.execution.adapters.base import ENDED, Capabilities
+from autotrader_lab.execution.adapters.direct import local_endpoint, refuse_repeated, sandbox_world
 from autotrader_lab.execution.adapters.fix.messages import Field
 from autotrader_lab.execution.adapters.fxcm import encode
 from autotrader_lab.execution.adapters.fxcm.account import FXCMAccount
-from autotrader_lab.execution.adapters.fxcm.books import NOT_SEEN, WORKING
+from autotrader_lab.execution.adapters.fxcm.books import WORKING
 from autotrader_lab.execution.adapters.fxcm.decode import VENUE, Execution, Phase, Ticket
 from autotrader_lab.execution.adapters.fxcm.feed import FXCMFeed
 from autotrader_lab.execution.adapters.fxcm.line import NoAnswer, Refused
 from autotrader_lab.model.clock import Clock, to_ns
 from autotrader_lab.model.errors import (
-    ConfigError,
     DataError,
     InstrumentError,
     OrderError,
@@ -143,7 +143,6 @@ class FXCMAdapter(FXCMAccount):
         ConfigError
             If the block lacks something, or its address is not on this machine.
         """
-        world = block if environment == "demo" else block.get("live", {})
         names = {
             "user": "user",
             "password": "password",
@@ -152,14 +151,10 @@ class FXCMAdapter(FXCMAccount):
             "target_comp_id": "target",
             "target_sub_id": "target_sub",
         }
-        missing = [theirs for theirs in (*names.values(), "address") if theirs not in world]
-        if missing:
-            raise ConfigError(f"{VENUE}: the sandbox's addresses have no {', '.join(missing)} for {environment}")
-        host, _, port = str(world["address"]).rpartition(":")
-        if host not in ("127.0.0.1", "localhost", "::1") or not port.isdigit():
-            raise ConfigError(f"{VENUE}: {world['address']!r} is no host:port of this machine, where a sandbox is")
+        world = sandbox_world(VENUE, block, environment, (*names.values(), "address"))
+        host, port = local_endpoint(VENUE, str(world["address"]))
         arguments = {ours: world[theirs] for ours, theirs in names.items()}
-        return {**arguments, "environment": environment, "host": host, "port": int(port)}
+        return {**arguments, "environment": environment, "host": host, "port": port}
 
     @classmethod
     def on_sandbox(cls, block: Mapping[str, Any], environment: str = "demo", **more: Any) -> Self:
@@ -179,17 +174,7 @@ class FXCMAdapter(FXCMAccount):
         order.client_order_id = order.client_order_id or uuid.uuid4().hex
         encode.check(order, instrument)
         earlier = self.orders.get(order.client_order_id)
-        if earlier is not None and earlier.status not in (*NOT_SEEN, OrderStatus.REJECTED):
-            kind = OutcomeUnknown if earlier.is_open else OrderError
-            raise kind(
-                f"{VENUE}: client_order_id {order.client_order_id!r} was sent before and is {earlier.status.value}; "
-                "nothing was sent now, every order needs an id of its own"
-            )
-        if earlier is not None and earlier.status in NOT_SEEN and await self._look_up(earlier) is not None:
-            raise OutcomeUnknown(
-                f"{VENUE}: client_order_id {order.client_order_id!r} was sent before, the venue has it and it is "
-                f"{earlier.status.value}; nothing was sent now"
-            )
+        await refuse_repeated(VENUE, earlier, self._look_up)
         closes = await self._closes(order)
         name = order.client_order_id
         self.orders[name] = order
@@ -324,10 +309,7 @@ class FXCMAdapter(FXCMAccount):
             if view.limit_price is None:
                 raise OrderError(f"{name}: a {view.order_type.value} order has no limit price to change; cancel it")
             limit = instrument.check_price(price)
-        total = exact(view.quantity if quantity is None else quantity, f"{name} quantity")
-        if not instrument.on_quantity_grid(total):
-            raise InstrumentError(f"{name}: quantity {quantity} is no whole number of lots of {instrument.lot_size}")
-        encode.check_size(total, instrument, name)
+        total = instrument.check_quantity(view.quantity if quantity is None else quantity, f"{name}: quantity")
         if total <= view._filled:
             raise OrderError(f"{name}: quantity {quantity} is not above the {view._filled} executed; cancel it")
         return total, limit

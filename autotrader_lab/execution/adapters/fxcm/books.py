@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from decimal import Decimal
 
-from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
+from autotrader_lab.execution.adapters.base import NOT_SEEN, BaseBrokerAdapter
 from autotrader_lab.execution.adapters.fxcm.decode import VENUE, Execution, Phase, Ticket
 from autotrader_lab.execution.adapters.fxcm.encode import text
 from autotrader_lab.model.clock import from_ns
@@ -29,12 +29,11 @@ from autotrader_lab.model.orders import (
     Report,
 )
 
-__all__ = ["NOT_SEEN", "WORKING", "FXCMBooks"]
+__all__ = ["WORKING", "FXCMBooks"]
 
 log = logging.getLogger(__name__)
 
 WORKING = frozenset({OrderStatus.SUBMITTED, OrderStatus.PARTIAL_FILL})
-NOT_SEEN = frozenset({OrderStatus.PENDING, OrderStatus.UNKNOWN})
 
 _NOT_REACHED = "ORA-20112"
 _STATUS = {

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from autotrader_lab.execution.adapters.fix.messages import Field, fix_time
 from autotrader_lab.execution.adapters.fxcm.decode import VENUE, Ticket
-from autotrader_lab.model.errors import InstrumentError, OrderError
+from autotrader_lab.model.errors import OrderError
 from autotrader_lab.model.instruments import Instrument, exact
 from autotrader_lab.model.orders import Order, OrderSide, OrderType, check_order
 
@@ -21,7 +21,6 @@ __all__ = [
     "amend_request",
     "cancel_request",
     "check",
-    "check_size",
     "closing_ticket",
     "login_request",
     "mass_status_request",
@@ -75,31 +74,11 @@ def check(order: Order, instrument: Instrument) -> None:
         raise OrderError(f"{name}: FXCM has no post-only orders; a GTC limit never takes beyond its price")
     if not order.client_order_id.isascii() or len(order.client_order_id) > _LONGEST_ID:
         raise OrderError(f"{name}: a client order id is at most {_LONGEST_ID} ASCII characters at FXCM")
-    quantity = exact(order.quantity, f"{name} quantity")
-    if not instrument.on_quantity_grid(quantity):
-        raise InstrumentError(
-            f"{name}: quantity {order.quantity} is no whole number of lots of {instrument.lot_size}; "
-            f"nearest below is {instrument.round_quantity(quantity)}"
-        )
-    check_size(quantity, instrument, name)
+    instrument.check_quantity(order.quantity, f"{name}: quantity")
     if order.limit_price is not None:
         instrument.check_price(order.limit_price)
     if order.stop_price is not None and order.order_type is OrderType.STOP:
         instrument.check_price(order.stop_price, "stop_price")
-
-
-def check_size(quantity: Decimal, instrument: Instrument, name: str) -> None:
-    """Refuse a total beyond the instrument's limits.
-
-    Raises
-    ------
-    InstrumentError
-        Naming the limit.
-    """
-    if quantity < instrument.min_quantity:
-        raise InstrumentError(f"{name}: quantity {quantity} is below {instrument.symbol}'s {instrument.min_quantity}")
-    if instrument.max_quantity is not None and quantity > instrument.max_quantity:
-        raise InstrumentError(f"{name}: quantity {quantity} is above {instrument.symbol}'s {instrument.max_quantity}")
 
 
 def new_order(order: Order, instrument: Instrument, account: str, now_ns: int, closes: str = "") -> list[Field]:

@@ -14,16 +14,16 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Self
 
-from autotrader_lab.execution.adapters.base import Capabilities
+from autotrader_lab.execution.adapters.base import NOT_SEEN, Capabilities
+from autotrader_lab.execution.adapters.direct import local_endpoint, refuse_repeated, sandbox_world
 from autotrader_lab.execution.adapters.ibkr.bars import IBKRBars
 from autotrader_lab.execution.adapters.ibkr.codes import Meaning
 from autotrader_lab.execution.adapters.ibkr.contracts import Listing
 from autotrader_lab.execution.adapters.ibkr.decode import VENUE, Terms
-from autotrader_lab.execution.adapters.ibkr.encode import TYPES, check, check_size, ib_order
+from autotrader_lab.execution.adapters.ibkr.encode import TYPES, check, ib_order
 from autotrader_lab.execution.adapters.ibkr.feed import IBKRFeed
-from autotrader_lab.execution.adapters.ibkr.handles import NOT_SEEN, WORKING, Handle
+from autotrader_lab.execution.adapters.ibkr.handles import WORKING, Handle
 from autotrader_lab.model.errors import (
-    ConfigError,
     DataError,
     InstrumentError,
     OrderError,
@@ -116,14 +116,9 @@ class IBKRAdapter(IBKRBars):
         ConfigError
             If the block lacks something, or its address is not on this machine.
         """
-        world = block if environment == "paper" else block.get("live", {})
-        missing = [name for name in ("address", "account") if name not in world]
-        if missing:
-            raise ConfigError(f"{VENUE}: the sandbox's addresses have no {', '.join(missing)} for {environment}")
-        host, _, port = str(world["address"]).rpartition(":")
-        if host not in ("127.0.0.1", "localhost", "::1") or not port.isdigit():
-            raise ConfigError(f"{VENUE}: {world['address']!r} is no host:port of this machine, where a sandbox is")
-        return {"host": host, "port": int(port), "account": world["account"], "environment": environment}
+        world = sandbox_world(VENUE, block, environment, ("address", "account"))
+        host, port = local_endpoint(VENUE, str(world["address"]))
+        return {"host": host, "port": port, "account": world["account"], "environment": environment}
 
     @classmethod
     def on_sandbox(cls, block: Mapping[str, Any], environment: str = "paper", **more: Any) -> Self:
@@ -146,7 +141,7 @@ class IBKRAdapter(IBKRBars):
         contract = self._contract(listing, self._way(listing, order))
         name = order.client_order_id
         earlier = self.orders.get(name)
-        await self._check_repeated(earlier, name)
+        await refuse_repeated(VENUE, earlier, self._look_up)
         client = await self._send("order", f"order {name}")
         self._up()
         self.orders[name] = order
@@ -199,22 +194,6 @@ class IBKRAdapter(IBKRBars):
 
     def _doubt(self, order: Order, reason: str) -> None:
         order.apply(InDoubt(order.client_order_id, self._clock.now_ns(), reason))
-
-    async def _check_repeated(self, earlier: Order | None, name: str) -> None:
-        """Refuse a second order under an id that the venue has, or may have."""
-        if earlier is None or earlier.status is OrderStatus.REJECTED:
-            return
-        if earlier.status not in NOT_SEEN:
-            kind = OutcomeUnknown if earlier.is_open else OrderError
-            raise kind(
-                f"{VENUE}: client_order_id {name!r} was sent before and is {earlier.status.value}; nothing was sent "
-                "now, every order needs an id of its own"
-            )
-        if await self._look_up(earlier) is not None:
-            raise OutcomeUnknown(
-                f"{VENUE}: client_order_id {name!r} was sent before, the venue has it and it is "
-                f"{earlier.status.value}; nothing was sent now"
-            )
 
     def _written_out(self, order: Order, quantity: Decimal | None = None, limit: Decimal | None = None) -> Any:
         return ib_order(
@@ -428,7 +407,7 @@ class IBKRAdapter(IBKRBars):
                 raise OrderError(f"{name}: a {view.order_type.value} order has no limit price to change; cancel it")
             limit = listing.check_price(price)
         total = exact(view.quantity if quantity is None else quantity, f"{name} quantity")
-        check_size(total, listing, name)
+        listing.instrument.check_quantity(total, f"{name}: quantity")
         if total <= view._filled:
             raise OrderError(f"{name}: quantity {quantity} is not above the {view._filled} executed; cancel it")
         return total, limit

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from typing import Any
 
-from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
+from autotrader_lab.execution.adapters.base import NOT_SEEN, BaseBrokerAdapter
 from autotrader_lab.execution.adapters.ibkr.codes import Meaning, meaning
 from autotrader_lab.execution.adapters.ibkr.decode import (
     VENUE,
@@ -22,7 +22,7 @@ from autotrader_lab.execution.adapters.ibkr.decode import (
     Standing,
     Terms,
 )
-from autotrader_lab.execution.adapters.ibkr.handles import NOT_SEEN, WORKING, Handle, Word
+from autotrader_lab.execution.adapters.ibkr.handles import WORKING, Handle, Word
 from autotrader_lab.execution.tasks import Tasks
 from autotrader_lab.model.clock import Clock
 from autotrader_lab.model.instruments import exact

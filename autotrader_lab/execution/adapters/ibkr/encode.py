@@ -11,7 +11,7 @@ from autotrader_lab.model.errors import InstrumentError, OrderError
 from autotrader_lab.model.instruments import exact
 from autotrader_lab.model.orders import Order, OrderSide, OrderType
 
-__all__ = ["TYPES", "check", "check_size", "ib_order"]
+__all__ = ["TYPES", "check", "ib_order"]
 
 TYPES = {
     OrderType.MARKET: "MKT",
@@ -44,31 +44,13 @@ def check(order: Order, listing: Listing) -> None:
         raise OrderError(f"{name}: a client order id has printable ASCII characters only at IB")
     if len(order.client_order_id) > _LONGEST_ID:
         raise OrderError(f"{name}: a client order id has at most {_LONGEST_ID} characters here")
-    quantity = exact(order.quantity, f"{name} quantity")
-    check_size(quantity, listing, name)
+    instrument.check_quantity(order.quantity, f"{name}: quantity")
     if order.limit_price is not None:
         listing.check_price(order.limit_price)
     if order.stop_price is not None and order.order_type in (OrderType.STOP, OrderType.STOP_LIMIT):
         listing.check_price(order.stop_price, "stop_price")
     if instrument.symbol != order.symbol:
         raise InstrumentError(f"{name}: {order.symbol!r} is called {instrument.symbol!r}")
-
-
-def check_size(quantity: Decimal, listing: Listing, name: str) -> None:
-    """Refuse a size that is no number of lots, or too small.
-
-    Raises
-    ------
-    InstrumentError
-    """
-    instrument = listing.instrument
-    if not instrument.on_quantity_grid(quantity):
-        raise InstrumentError(
-            f"{name}: quantity {quantity} is no whole number of lots of {instrument.lot_size}; nearest below is "
-            f"{instrument.round_quantity(quantity)}"
-        )
-    if quantity < instrument.min_quantity:
-        raise InstrumentError(f"{name}: quantity {quantity} is below {instrument.symbol}'s {instrument.min_quantity}")
 
 
 def ib_order(

@@ -11,10 +11,9 @@ from autotrader_lab.execution.adapters.ibkr.codes import Meaning
 from autotrader_lab.execution.adapters.ibkr.decode import Phase
 from autotrader_lab.model.orders import Order, OrderStatus
 
-__all__ = ["NOT_SEEN", "WORKING", "Handle", "Pair", "Word"]
+__all__ = ["WORKING", "Handle", "Pair", "Word"]
 
 WORKING = frozenset({OrderStatus.SUBMITTED, OrderStatus.PARTIAL_FILL})
-NOT_SEEN = frozenset({OrderStatus.PENDING, OrderStatus.UNKNOWN})
 
 _REASON = re.compile(r"reason:\s*(.*)", re.IGNORECASE | re.DOTALL)
 

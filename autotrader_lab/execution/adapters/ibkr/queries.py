@@ -7,9 +7,9 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TypeVar
 
+from autotrader_lab.execution.adapters.base import NOT_SEEN
 from autotrader_lab.execution.adapters.ibkr import decode
 from autotrader_lab.execution.adapters.ibkr.decode import VENUE, Execution, Phase, Terms
-from autotrader_lab.execution.adapters.ibkr.handles import NOT_SEEN
 from autotrader_lab.execution.adapters.ibkr.lookup import IBKRLookup
 from autotrader_lab.execution.adapters.ibkr.views import foreign_order
 from autotrader_lab.model.clock import to_ns

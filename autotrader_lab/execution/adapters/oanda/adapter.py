@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import SecretStr
 
-from autotrader_lab.execution.adapters.base import Capabilities
+from autotrader_lab.execution.adapters.base import NOT_SEEN, Capabilities
+from autotrader_lab.execution.adapters.direct import refuse_repeated, sandbox_world
 from autotrader_lab.execution.adapters.oanda import encode
-from autotrader_lab.execution.adapters.oanda.books import ALREADY_EXISTS, NOT_SEEN, WORKING, log
+from autotrader_lab.execution.adapters.oanda.books import ALREADY_EXISTS, WORKING, log
 from autotrader_lab.execution.adapters.oanda.decode import VENUE
 from autotrader_lab.execution.adapters.oanda.queries import OandaQueries, specifier
 from autotrader_lab.execution.adapters.oanda.values import number_of
 from autotrader_lab.model.clock import Clock
 from autotrader_lab.model.errors import (
     AuthenticationFailed,
-    ConfigError,
     DataError,
     InstrumentError,
     NotConnected,
@@ -37,7 +37,7 @@ from autotrader_lab.model.errors import (
     RateLimited,
     VenueUnavailable,
 )
-from autotrader_lab.model.instruments import Instrument, exact
+from autotrader_lab.model.instruments import Instrument
 from autotrader_lab.model.orders import InDoubt, Order, OrderStatus, OrderType, Rejected
 
 if TYPE_CHECKING:
@@ -138,10 +138,7 @@ class OandaAdapter(OandaQueries):
         ConfigError
             If the block lacks something.
         """
-        world = block if environment == "practice" else block.get("live", {})
-        missing = [name for name in ("account", "token", "rest", "stream") if name not in world]
-        if missing:
-            raise ConfigError(f"{VENUE}: the sandbox's addresses have no {', '.join(missing)} for {environment}")
+        world = sandbox_world(VENUE, block, environment, ("account", "token", "rest", "stream"))
         return {
             "account_id": world["account"],
             "access_token": world["token"],
@@ -170,8 +167,7 @@ class OandaAdapter(OandaQueries):
         encode.check(order, instrument)
         name = order.client_order_id
         earlier = self.orders.get(name)
-        if earlier is not None:
-            await self._check_repeated(earlier)
+        await refuse_repeated(VENUE, earlier, self._look_up)
         self.orders[name] = order
         self._known_at_sending[name] = self._known
         order.submitted_at = self._clock.now()
@@ -195,21 +191,6 @@ class OandaAdapter(OandaQueries):
                 order.apply(InDoubt(name, self._clock.now_ns(), "interrupted"))
             raise
         return order
-
-    async def _check_repeated(self, earlier: Order) -> None:
-        """Refuse a second order under an id; Oanda itself refuses it only while the first one is pending."""
-        name = earlier.client_order_id
-        if earlier.status not in (*NOT_SEEN, OrderStatus.REJECTED):
-            kind = OutcomeUnknown if earlier.is_open else OrderError
-            raise kind(
-                f"{VENUE}: client_order_id {name!r} was sent before and is {earlier.status.value}; "
-                "nothing was sent now, every order needs an id of its own"
-            )
-        if earlier.status in NOT_SEEN and await self._look_up(earlier) is not None:
-            raise OutcomeUnknown(
-                f"{VENUE}: client_order_id {name!r} was sent before, the venue has it and it is "
-                f"{earlier.status.value}; nothing was sent now"
-            )
 
     async def _send(self, order: Order, instrument: Instrument) -> None:
         """Send it and report what the answer says."""
@@ -354,10 +335,7 @@ class OandaAdapter(OandaQueries):
             if limit is None:
                 raise OrderError(f"{name}: a {view.order_type.value} order has no limit price to change; cancel it")
             limit = float(instrument.check_price(price))
-        total = exact(view.quantity if quantity is None else quantity, f"{name} quantity")
-        if not instrument.on_quantity_grid(total):
-            raise InstrumentError(f"{name}: quantity {quantity} is no multiple of {instrument.lot_size}")
-        encode.check_size(total, instrument, name)
+        total = instrument.check_quantity(view.quantity if quantity is None else quantity, f"{name}: quantity")
         if total <= view._filled:
             raise OrderError(f"{name}: quantity {quantity} is not above the {view._filled} executed; cancel it")
         return total, limit

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from decimal import Decimal
 
-from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
+from autotrader_lab.execution.adapters.base import NOT_SEEN, BaseBrokerAdapter
 from autotrader_lab.execution.adapters.oanda.decode import (
     VENUE,
     Created,
@@ -37,12 +37,11 @@ from autotrader_lab.model.orders import (
     Report,
 )
 
-__all__ = ["ALREADY_EXISTS", "NOT_SEEN", "WORKING", "OandaBooks", "fill_of", "is_later"]
+__all__ = ["ALREADY_EXISTS", "WORKING", "OandaBooks", "fill_of", "is_later"]
 
 log = logging.getLogger(__name__)
 
 WORKING = frozenset({OrderStatus.SUBMITTED, OrderStatus.PARTIAL_FILL})
-NOT_SEEN = frozenset({OrderStatus.PENDING, OrderStatus.UNKNOWN})
 ALREADY_EXISTS = "CLIENT_ORDER_ID_ALREADY_EXISTS"
 _REPLACED = "CLIENT_REQUEST_REPLACED"
 _RAN_OUT = frozenset({"TIME_IN_FORCE_EXPIRED"})

@@ -11,11 +11,11 @@ from decimal import Decimal
 from typing import Any
 
 from autotrader_lab.execution.adapters.oanda.values import VENUE, text_of
-from autotrader_lab.model.errors import InstrumentError, OrderError
+from autotrader_lab.model.errors import OrderError
 from autotrader_lab.model.instruments import Instrument, exact
 from autotrader_lab.model.orders import Order, OrderSide, OrderType, check_order
 
-__all__ = ["check", "check_size", "new_order", "replacement"]
+__all__ = ["check", "new_order", "replacement"]
 
 _TYPES = {
     OrderType.MARKET: "MARKET",
@@ -51,31 +51,11 @@ def check(order: Order, instrument: Instrument) -> None:
         raise OrderError(f"{name}: Oanda is a dealer without post-only orders; a GTC limit never pays beyond its price")
     if not _CLIENT_ID.fullmatch(order.client_order_id):
         raise OrderError(f"{name}: a client order id is here 1 to 128 letters, digits or any of - _ . : = ~")
-    quantity = exact(order.quantity, f"{name} quantity")
-    if not instrument.on_quantity_grid(quantity):
-        raise InstrumentError(
-            f"{name}: quantity {order.quantity} is no multiple of {instrument.lot_size}; "
-            f"nearest below is {instrument.round_quantity(quantity)}"
-        )
-    check_size(quantity, instrument, name)
+    instrument.check_quantity(order.quantity, f"{name}: quantity")
     if order.limit_price is not None:
         instrument.check_price(order.limit_price)
     if order.order_type is OrderType.STOP and order.stop_price is not None:
         instrument.check_price(order.stop_price, "stop_price")
-
-
-def check_size(quantity: Decimal, instrument: Instrument, name: str) -> None:
-    """Refuse a quantity beyond the instrument's limits.
-
-    Raises
-    ------
-    InstrumentError
-        Naming the limit.
-    """
-    if quantity < instrument.min_quantity:
-        raise InstrumentError(f"{name}: quantity {quantity} is below {instrument.symbol}'s {instrument.min_quantity}")
-    if instrument.max_quantity is not None and quantity > instrument.max_quantity:
-        raise InstrumentError(f"{name}: quantity {quantity} is above {instrument.symbol}'s {instrument.max_quantity}")
 
 
 def new_order(order: Order, instrument: Instrument, *, hedging: bool) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+from autotrader_lab.execution.adapters.base import NOT_SEEN
 from autotrader_lab.execution.adapters.oanda import decode, figures
 from autotrader_lab.execution.adapters.oanda.account import OandaAccount
-from autotrader_lab.execution.adapters.oanda.books import NOT_SEEN, fill_of
+from autotrader_lab.execution.adapters.oanda.books import fill_of
 from autotrader_lab.execution.adapters.oanda.decode import (
     VENUE,
     Created,
