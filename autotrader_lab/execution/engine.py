@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.book import Change
@@ -44,6 +44,11 @@ from autotrader_lab.model.orders import Accepted, Order
 from autotrader_lab.strategy.decision import HOLD, ExecutionDecision
 
 __all__ = ["ExecutionEngine"]
+
+T = TypeVar("T")
+
+START_LOOKS = 5
+"""How often the books are compared at the start before a venue that does not answer is given up."""
 
 
 class ExecutionEngine:
@@ -172,13 +177,16 @@ class ExecutionEngine:
         """
         if self._connected:
             return
-        await self.adapter.connect()
-        instruments = await self.adapter.load_instruments(self.symbols)
+        await self._ask(self.adapter.connect)
+        instruments = await self._ask(lambda: self.adapter.load_instruments(self.symbols))
         self.trader.book.use(instruments)
         self.symbols = tuple(instruments.find(symbol).symbol for symbol in self.symbols)
         self.trader.symbols = self.symbols
-        await self.monitor.take_balances(self._starting_equity)
+        await self._ask(lambda: self.monitor.take_balances(self._starting_equity))
         self._connected = True
+
+    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
+        return await (self.resiliency.ask_with_retry(question) if self.resiliency is not None else question())
 
     async def start(self, past: Past | None = None) -> None:
         """Reconcile, open the feed, trade.
@@ -205,10 +213,10 @@ class ExecutionEngine:
             self.trader.book.balances = None  # the venue's hold the restored fills already
             restore_books(past, self.trader, self.adapter, self.guard, self.dead_letters)
             self.trader.book.balances = balances
-        await self.monitor.take_baseline(self.symbols, past.baseline if past is not None else None)
+        await self._ask(lambda: self.monitor.take_baseline(self.symbols, past.baseline if past is not None else None))
         self._running = True
         self._stopped.clear()
-        outcome = await self.reconcile("start")
+        outcome = await self.monitor.reconcile_until_answered("start", attempts=START_LOOKS)
         if not outcome.ok:
             self._running = self._connected = False
             await self.adapter.disconnect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -204,16 +205,25 @@ class Monitor:
         await self._oms.cancel_expired()
 
     async def reconcile_until_answered(
-        self, trigger: str, outage_s: Callable[[], float | None] | None = None
+        self, trigger: str, outage_s: Callable[[], float | None] | None = None, attempts: int | None = None
     ) -> records.Reconciliation:
-        """As :meth:`reconcile`, again and again, sooner at first, while the venue does not answer."""
+        """As :meth:`reconcile`, again and again, sooner at first, while the venue does not answer.
+
+        Parameters
+        ----------
+        trigger, outage_s
+            As for :meth:`reconcile`.
+        attempts : int, optional
+            After so many the outcome without an answer is returned; else it goes on until there is one.
+        """
         wait_s = FIRST_WAIT_S
-        while True:
+        for attempt in itertools.count(1):
             outcome = await self.reconcile(trigger, outage_s)
-            if self.answered:
-                return outcome
+            if self.answered or attempt == attempts:
+                break
             await self._clock.sleep(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+        return outcome
 
     async def settle_doubt(self) -> None:
         """Ask the venue about every order in doubt; one that keeps it waiting does not keep the others waiting."""

@@ -14,7 +14,7 @@ from autotrader_lab.execution.market_data import LocalFeed
 from autotrader_lab.journal import MemoryJournal, records
 from autotrader_lab.journal.fold import fold
 from autotrader_lab.model.clock import SimulatedClock, to_ns
-from autotrader_lab.model.errors import GateClosed
+from autotrader_lab.model.errors import GateClosed, RateLimited, TradingHalted
 from autotrader_lab.model.market import Bar, Quote, Trade
 from autotrader_lab.model.orders import OrderStatus
 from autotrader_lab.strategy.contract import Context, Strategy
@@ -115,6 +115,77 @@ async def test_a_decision_becomes_a_fill_and_the_strategy_learns_the_truth() -> 
         assert status["equity"] == pytest.approx(100_000 + 95 - 25.005 - 25.1)
         assert status["counters"]["round_trips"] == 1
         assert status["counters"]["unreconciled"] == 0
+
+
+class Busy(PaperTradingAdapter):
+    """Asks to wait, each question so often; an earlier process has used the account's share."""
+
+    def __init__(self, times: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.left = dict.fromkeys(("balance", "positions", "open orders"), times)
+
+    def busy(self, question: str) -> None:
+        if self.left[question]:
+            self.left[question] -= 1
+            raise RateLimited(f"{question}: slow down", 1.5)
+
+    async def get_account_balance(self) -> dict[str, float]:
+        self.busy("balance")
+        return await super().get_account_balance()
+
+    async def get_positions(self) -> dict[str, float]:
+        self.busy("positions")
+        return await super().get_positions()
+
+    async def get_open_orders(self, symbol: str | None = None) -> Any:
+        self.busy("open orders")
+        return await super().get_open_orders(symbol)
+
+
+async def started(engine: ExecutionEngine, clock: SimulatedClock) -> None:
+    starting = asyncio.ensure_future(engine.start())
+    while not starting.done():
+        await clock.advance(0.1)
+    await starting
+
+
+@pytest.mark.parametrize(
+    ("times", "resiliency", "refusal"),
+    [(1, True, None), (2, True, None), (3, True, RateLimited), (1, False, RateLimited)],
+)
+async def test_a_start_waits_as_a_busy_venue_asks_it_to(
+    times: int, resiliency: bool, refusal: type[Exception] | None
+) -> None:
+    clock = SimulatedClock(T0)
+    adapter = Busy(times, initial_balance=100_000, clock=clock, currency="USDT")
+    engine = ExecutionEngine(
+        Scripted(), adapter, resiliency, feed=LocalFeed(), symbols=(SYMBOL,), journal=MemoryJournal(clock=clock),
+        clock=clock,
+    )  # fmt: skip
+    if refusal is not None:
+        with pytest.raises(refusal, match="balance: slow down"):
+            await started(engine, clock)
+        assert engine.status()["running"] is False
+        return
+    await started(engine, clock)
+    assert set(adapter.left.values()) == {0}, "every question was asked until it was answered"
+    assert (clock.now() - T0).total_seconds() >= 2 * times * 1.5, "no sooner than the venue said"
+    assert engine.status()["reconciled"] is True
+    stopping = asyncio.ensure_future(engine.stop())
+    while not stopping.done():
+        await clock.advance(0.1)
+
+
+async def test_a_start_gives_up_a_venue_that_cannot_be_compared_with() -> None:
+    clock = SimulatedClock(T0)
+    adapter = Busy(0, initial_balance=100_000, clock=clock, currency="USDT")
+    adapter.left["open orders"] = 1_000
+    engine = ExecutionEngine(
+        Scripted(), adapter, feed=LocalFeed(), symbols=(SYMBOL,), journal=MemoryJournal(clock=clock), clock=clock
+    )
+    with pytest.raises(TradingHalted, match="open orders: slow down"):
+        await started(engine, clock)
+    assert engine.status()["running"] is False
 
 
 async def test_the_journal_is_written_before_the_wire_and_gives_the_books_back() -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.resiliency.breaker import BreakerState, CircuitBreaker
@@ -19,6 +20,8 @@ from autotrader_lab.model.errors import ConfigError, NotConnected, OutcomeUnknow
 from autotrader_lab.model.orders import Order, OrderStatus
 
 __all__ = ["ResiliencyManager"]
+
+T = TypeVar("T")
 
 
 class ResiliencyManager:
@@ -142,6 +145,25 @@ class ResiliencyManager:
                 self._counts["successes"] += 1
                 return answer
         raise VenueUnavailable("max_retries must be at least 1")
+
+    async def ask_with_retry(self, question: Callable[[], Awaitable[T]]) -> T:
+        """Ask what changes nothing, again where the venue asks to wait: an earlier process may have used our share.
+
+        Raises
+        ------
+        RateLimited
+            If it still asks to wait after `max_retries` attempts.
+        VenueError
+            Whatever else the venue says, at once.
+        """
+        backoff_s = self.initial_backoff
+        for _ in range(self.max_retries - 1):
+            try:
+                return await question()
+            except RateLimited as error:
+                await self.clock.sleep(error.retry_after_s or backoff_s)
+                backoff_s *= self.backoff_multiplier
+        return await question()
 
     async def probe(self) -> None:
         """Once the breaker has rested, ask the venue something harmless; its answer closes the breaker.

@@ -31,6 +31,7 @@ from autotrader_lab.model.errors import (
     OrderNotFound,
     OrderRefused,
     OutcomeUnknown,
+    RateLimited,
 )
 from autotrader_lab.model.orders import OrderStatus
 from autotrader_lab.sandbox.venues.hooks import Answer
@@ -238,3 +239,21 @@ async def test_a_refused_order_keeps_the_venues_words() -> None:
         assert "Not today" in sent.reason
         assert [report.code for report in reports] == ["ACCOUNT_LOCKED"]
         assert (await adapter.submit_order(order("o"))).status is OrderStatus.FILLED, "a refused id may be used again"
+
+
+async def test_a_question_waits_where_others_use_up_the_tokens_share_and_an_order_does_not() -> None:
+    summary = "GET /v3/accounts/{account}/summary"
+    no = Answer(429, {"errorMessage": "Please slow down."}, {"Retry-After": "0.05"})
+    hooks = Saying(summary, lambda _: no, times=0, acted=False)
+    async with oanda_sandbox(hooks=hooks) as box, connected(box) as adapter:
+        hooks.times = 3
+        assert (await adapter.get_account_balance())["USD"] > 0
+        assert hooks.times == 0
+        hooks.times = 1_000
+        with pytest.raises(RateLimited, match="slow down"):
+            await adapter.get_account_balance()
+        hooks.operation, hooks.times = ORDERS, 1
+        with pytest.raises(RateLimited) as refused:
+            await adapter.submit_order(order("o"))
+        assert refused.value.retry_after_s == 0.05
+        assert taken(box) == []

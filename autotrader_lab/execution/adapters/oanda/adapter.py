@@ -9,7 +9,6 @@ loss, trailing), guaranteed stops, price bounds, market-if-touched, order and po
 from __future__ import annotations
 
 import asyncio
-import itertools
 import uuid
 from collections.abc import Mapping
 from decimal import Decimal
@@ -34,7 +33,6 @@ from autotrader_lab.model.errors import (
     OrderNotFound,
     OrderRefused,
     OutcomeUnknown,
-    RateLimited,
     VenueUnavailable,
 )
 from autotrader_lab.model.instruments import Instrument
@@ -47,7 +45,6 @@ __all__ = ["OandaAdapter"]
 
 _OVER = frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED})
 """Not REJECTED: what was given up as never arrived may have arrived after all."""
-_CANCEL_ATTEMPTS, _CANCEL_PAUSE_S = 6, 0.3
 
 
 class OandaAdapter(OandaQueries):
@@ -255,16 +252,7 @@ class OandaAdapter(OandaQueries):
         from oandapyV20.endpoints.orders import OrderCancel
 
         what = f"{VENUE} {self.environment}: cancel of {order_id}"
-        for attempt in itertools.count(1):
-            try:
-                answer = await self._ask(OrderCancel(self.account_id, named), what, "cancel", late=self._absorb)
-                break
-            except RateLimited as slower:
-                # Somebody else may use the same token's share.
-                if attempt == _CANCEL_ATTEMPTS:
-                    raise
-                await self._clock.sleep(min(slower.retry_after_s or _CANCEL_PAUSE_S, self._timeout_s))
-        self._absorb(answer)
+        self._absorb(await self._ask(OrderCancel(self.account_id, named), what, "cancel", late=self._absorb))
         return True
 
     async def cancel_all(self, symbol: str | None = None) -> int:

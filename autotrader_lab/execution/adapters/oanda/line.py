@@ -28,6 +28,7 @@ from autotrader_lab.model.errors import (
     DataError,
     NotConnected,
     OutcomeUnknown,
+    RateLimited,
     VenueUnavailable,
 )
 from autotrader_lab.model.instruments import Instruments
@@ -45,7 +46,9 @@ _REQUESTS_S = 110
 _CONNECTIONS_S = 2
 _THREADS = 6
 _PAUSES_S = (0.05,)
-"""Before what is safe to repeat is asked again."""
+"""Before what is safe to repeat is asked again; no answer came."""
+_LIMITED_TRIES, _LIMITED_PAUSE_S = 6, 0.3
+"""The same where the venue asks to wait and does not say how long: somebody else may use the token's share."""
 
 
 class OandaLine(OandaBooks):
@@ -248,7 +251,8 @@ class OandaLine(OandaBooks):
             if late is not None and isinstance(answer.body, dict):
                 late(answer.body)
 
-        for pause_s in (*_PAUSES_S, None):
+        pauses_s, limited = iter(_PAUSES_S), 0
+        while True:
             await self._pace.turn(action, what)
             try:
                 answer = await self._crew.ask(endpoint, urgency, hear)
@@ -256,7 +260,14 @@ class OandaLine(OandaBooks):
             except Failed as failed:
                 error = translate(failed, what, changes=changes, about_order="/orders/" in str(endpoint))
                 # A question, or a cancel, is safe to repeat; one that took its whole time is not worth it.
-                if changes or failed.is_late or pause_s is None or type(error) is not VenueUnavailable:
+                pause_s: float | None = None
+                if isinstance(error, RateLimited):
+                    limited += 1
+                    if limited < _LIMITED_TRIES:
+                        pause_s = min(error.retry_after_s or _LIMITED_PAUSE_S, self._timeout_s)
+                elif type(error) is VenueUnavailable and not failed.is_late:
+                    pause_s = next(pauses_s, None)
+                if changes or pause_s is None:
                     raise error from (failed.__cause__ or failed)
             await self._clock.sleep(pause_s)
         self._note_clock(answer.headers, answer.sent_ns, answer.received_ns)
