@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from autotrader_lab.model.clock import Clock
 
-__all__ = ["Tasks"]
+__all__ = ["Tasks", "end_tasks"]
+
+log = logging.getLogger(__name__)
+
+AGAIN_S = 1.0
+
+
+async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and return when all of them are gone.
+
+    One cancel is not always enough: what a task is waiting for may swallow it, as ``asyncio.wait_for`` of Python 3.11
+    does where its answer comes at the same moment, and the task goes on. So it is cancelled again each second.
+    """
+    while left := {task for task in tasks if not task.done()}:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=AGAIN_S)
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.info("%s had failed: %r", task.get_name(), error)
 
 
 class Tasks:
@@ -46,10 +66,7 @@ class Tasks:
 
     async def end(self) -> None:
         """Cancel what is left and wait until all of it is gone."""
-        tasks = list(self._alive)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*self._alive)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._alive.discard(task)

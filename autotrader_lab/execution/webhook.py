@@ -9,6 +9,7 @@ import aiohttp
 import structlog
 
 from autotrader_lab.execution.guard import Level
+from autotrader_lab.execution.tasks import end_tasks
 from autotrader_lab.journal.records import Alert
 from autotrader_lab.model.clock import Clock
 from autotrader_lab.model.errors import ConfigError
@@ -91,8 +92,7 @@ class AlertWebhook:
             await asyncio.wait_for(self._waiting.join(), patience_s)
         except TimeoutError:
             _log.warning("alerts left unposted", count=self._waiting.qsize())
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)
         self._task = None
 
     async def _run(self) -> None:

@@ -18,6 +18,7 @@ import msgspec
 import structlog
 from aiohttp import WSCloseCode, web
 
+from autotrader_lab.execution.tasks import end_tasks
 from autotrader_lab.model import errors
 from autotrader_lab.model.errors import (
     AutoTraderError,
@@ -218,8 +219,7 @@ async def _stream(request: web.Request, session: ControlledSession) -> web.WebSo
     finally:
         if holds:
             session.lease_lost()
-        sender.cancel()
-        await asyncio.gather(sender, return_exceptions=True)
+        await end_tasks(sender)
         await socket.close(code=WSCloseCode.GOING_AWAY)
     return socket
 

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
+from autotrader_lab.execution.tasks import end_tasks
 from autotrader_lab.host.lease import POLICIES, LeaseState
 from autotrader_lab.model.clock import Clock
 from autotrader_lab.model.errors import VenueError
@@ -66,8 +67,7 @@ class VenueSwitch:
         task, self._task = self._task, None
         if task is None:
             return
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end_tasks(task)
         if disarm:
             await self._arm(0.0)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from autotrader_lab.execution.market_data.feeds import MarketCallback
+from autotrader_lab.execution.tasks import end_tasks
 from autotrader_lab.model.clock import Clock
 from autotrader_lab.model.errors import InstrumentError
 from autotrader_lab.research.data import MarketData, load
@@ -53,8 +54,7 @@ class HistoryFeed:
     async def close(self) -> None:
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end_tasks(task)
 
     async def _play(self, data: MarketData) -> None:
         for event in data.block(0, len(data)):

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from autotrader_lab._version import __version__
+from autotrader_lab.execution.tasks import end_tasks
 from autotrader_lab.host import gates
 from autotrader_lab.host.arming import ARMED_LIFE_S
 from autotrader_lab.host.care import Care
@@ -79,9 +80,7 @@ class Session(Care):
             for task in done:
                 task.result()
         finally:
-            for task in (watching, over):
-                task.cancel()
-            await asyncio.gather(watching, over, return_exceptions=True)
+            await end_tasks(watching, over)
 
     def end(self, reason: str) -> None:
         """Let :meth:`run` return."""
@@ -90,9 +89,7 @@ class Session(Care):
 
     async def close(self) -> None:
         """Give everything back. A stage that still runs is left as its policy says, for a later host to take up."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
         if self.run_of_stage is not None:
             await self.run_of_stage.abandon(cancel=POLICIES[self.stage] == "cancel")
         await self._view.close()

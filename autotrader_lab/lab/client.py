@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import aiohttp
 import msgspec
 
+from autotrader_lab.execution.tasks import end_tasks
 from autotrader_lab.host.api import error_class
 from autotrader_lab.host.runs import HostInfo, RunFolder
 from autotrader_lab.model.errors import HostError
@@ -184,8 +185,7 @@ class HostClient:
         waiting = asyncio.create_task(self._leased.wait(), name="await lease")
         await asyncio.wait({waiting, self._streaming}, return_when=asyncio.FIRST_COMPLETED)
         if not waiting.done():
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
+            await end_tasks(waiting)
             raise HostError(self._no_answer(ConnectionError("the stream ended at once")))
 
     async def _stream(self) -> None:
@@ -208,8 +208,7 @@ class HostClient:
 
     async def _close(self) -> None:
         if self._streaming is not None:
-            self._streaming.cancel()
-            await asyncio.gather(self._streaming, return_exceptions=True)
+            await end_tasks(self._streaming)
             self._streaming = None
         if self._http is not None:
             await self._http.close()

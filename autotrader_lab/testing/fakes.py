@@ -15,6 +15,7 @@ from typing import TypeVar
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter, Capabilities
 from autotrader_lab.execution.adapters.paper import PaperTradingAdapter
 from autotrader_lab.execution.oms.evidence import catch_up
+from autotrader_lab.execution.tasks import end_tasks
 from autotrader_lab.model.clock import Clock, to_ns
 from autotrader_lab.model.errors import (
     NotConnected,
@@ -177,8 +178,7 @@ class UnreliableAdapter(BaseBrokerAdapter):
             self.line.ends.remove(self)
         task, self._reconnecting = self._reconnecting, None
         if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
+            await end_tasks(task)
         if was_open:
             self._connection("closed", "disconnect was called")
 

@@ -21,6 +21,7 @@ from autotrader_lab.execution.adapters.ccxt_pace import Pace
 from autotrader_lab.execution.adapters.ccxt_setups import setup_of
 from autotrader_lab.execution.adapters.ccxt_stream import StreamKeeper, Subscription, backoff_s
 from autotrader_lab.execution.adapters.ccxt_wire import Addresses, Budget, close_exchange, local_addresses, origins_only
+from autotrader_lab.execution.tasks import end_tasks
 from autotrader_lab.model.clock import NS, Clock, SystemClock
 from autotrader_lab.model.errors import (
     AuthenticationFailed,
@@ -197,8 +198,7 @@ class CcxtAccount(BaseBrokerAdapter):
     async def _shut(self) -> None:
         timekeeper, self._timekeeper = self._timekeeper, None
         if timekeeper is not None:
-            timekeeper.cancel()
-            await asyncio.wait({timekeeper})
+            await end_tasks(timekeeper)
         await self._stream.stop()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from autotrader_lab.execution.adapters.base import ConnectionState
 from autotrader_lab.execution.adapters.ccxt_errors import venue_message
+from autotrader_lab.execution.tasks import end_tasks
 from autotrader_lab.model.clock import Clock
 
 __all__ = ["StreamKeeper", "Subscription", "backoff_s", "unexpected"]
@@ -112,8 +113,7 @@ class StreamKeeper:
         task, self._task = self._task, None
         self.is_live = False
         if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
+            await end_tasks(task)
 
     async def _run(self) -> None:
         assert self._ready is not None, "start makes it"

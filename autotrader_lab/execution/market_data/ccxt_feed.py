@@ -18,6 +18,7 @@ from autotrader_lab.execution.adapters.ccxt_setups import setup_of
 from autotrader_lab.execution.adapters.ccxt_stream import backoff_s, unexpected
 from autotrader_lab.execution.adapters.ccxt_wire import Addresses, close_exchange, local_addresses, make_exchange
 from autotrader_lab.execution.market_data.feeds import MarketCallback
+from autotrader_lab.execution.tasks import end_tasks
 from autotrader_lab.model.clock import Clock, SystemClock
 from autotrader_lab.model.errors import ConfigError
 from autotrader_lab.model.instruments import Instrument, Instruments
@@ -137,10 +138,7 @@ class CcxtFeed:
 
     async def close(self) -> None:
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await end_tasks(*tasks)
         self._down.clear()
         self.symbols = ()
         exchange, self._exchange = self._exchange, None

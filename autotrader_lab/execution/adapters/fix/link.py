@@ -25,6 +25,7 @@ from autotrader_lab.execution.adapters.fix.session import (
     Received,
     SessionSettings,
 )
+from autotrader_lab.execution.tasks import end_tasks
 from autotrader_lab.model.clock import Clock
 from autotrader_lab.model.errors import AutoTraderError, VenueUnavailable
 
@@ -136,8 +137,7 @@ class FixLink:
         if task is not None:
             if self._wire is not None:
                 self._wire.say_goodbye()
-            task.cancel()
-            await asyncio.wait({task})
+            await end_tasks(task)
 
     async def wait_up(self, within_s: float) -> bool:
         """Whether the line is up, or comes up within so many seconds."""

@@ -16,6 +16,7 @@ from typing import Any
 from autotrader_lab.execution.adapters.base import ConnectionState
 from autotrader_lab.execution.adapters.ibkr.library import Library
 from autotrader_lab.execution.adapters.ibkr.wire import ClientIdInUse, Deliver, Wire
+from autotrader_lab.execution.tasks import end_tasks
 from autotrader_lab.model.clock import Clock
 from autotrader_lab.model.errors import AutoTraderError, VenueUnavailable
 
@@ -115,8 +116,7 @@ class Link:
         """Close. Twice is quiet."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
+            await end_tasks(task)
 
     async def wait_up(self, within_s: float) -> bool:
         """Whether the line is up, or comes up within so many seconds."""
@@ -189,9 +189,7 @@ class Link:
                 ready.set_result(None)
             await self._alongside(wire, self._keep_asking(), "heartbeat", tasks)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(*tasks)
 
     async def _alongside(
         self, wire: Wire, work: Coroutine[Any, Any, None], name: str, tasks: list[asyncio.Task[None]]

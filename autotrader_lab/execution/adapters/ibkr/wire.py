@@ -8,7 +8,6 @@ does.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import struct
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from autotrader_lab.execution.adapters.ibkr.library import Library
+from autotrader_lab.execution.tasks import end_tasks
 from autotrader_lab.model.errors import VenueUnavailable
 
 __all__ = ["ClientIdInUse", "Wire"]
@@ -148,10 +148,7 @@ class Wire:
                 f"{where} cannot be reached ({error}); start TWS or IB Gateway, and enable socket clients on this port"
             ) from error
         finally:
-            if not dialling.done():
-                dialling.cancel()
-                with contextlib.suppress(asyncio.CancelledError, OSError, TimeoutError):
-                    await dialling
+            await end_tasks(dialling)
 
     def check(self) -> None:
         """Raise unless a message can be sent now.

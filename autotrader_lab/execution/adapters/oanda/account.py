@@ -17,6 +17,7 @@ from autotrader_lab.execution.adapters.oanda import decode
 from autotrader_lab.execution.adapters.oanda.decode import VENUE
 from autotrader_lab.execution.adapters.oanda.line import OandaLine
 from autotrader_lab.execution.adapters.oanda.values import identifier, items, number_of, word
+from autotrader_lab.execution.tasks import end_tasks
 from autotrader_lab.model.errors import DataError, VenueError, VenueUnavailable
 from autotrader_lab.model.orders import Order
 
@@ -72,8 +73,7 @@ class OandaAccount(OandaLine):
             stream, self._stream = self._stream, None
             try:
                 if self._gap_task is not None:
-                    self._gap_task.cancel()
-                    await asyncio.wait({self._gap_task})
+                    await end_tasks(self._gap_task)
                 if stream is not None:
                     await stream.stop()
             finally:

@@ -19,6 +19,7 @@ import msgspec
 from autotrader_lab.execution.adapters.oanda.crew import joined
 from autotrader_lab.execution.adapters.oanda.errors import LIBRARY_ERRORS, shown, translate_stream
 from autotrader_lab.execution.adapters.oanda.wire import StreamStopped, Wire
+from autotrader_lab.execution.tasks import end_tasks
 from autotrader_lab.model.clock import Clock
 from autotrader_lab.model.errors import AuthenticationFailed, VenueError
 
@@ -145,8 +146,7 @@ class KeptStream:
         task, self._task = self._task, None
         self.is_up = False
         if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
+            await end_tasks(task)
             if self._reader is not None:
                 # A task that is cancelled before its first step does not even come to its end.
                 await self._reader.close()
