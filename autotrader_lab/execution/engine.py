@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
-from autotrader_lab.execution.book import Change
+from autotrader_lab.execution.delivery import Delivery
 from autotrader_lab.execution.guard import Guard, Level
 from autotrader_lab.execution.market_data.conflation import Conflator
 from autotrader_lab.execution.market_data.feeds import DEFAULT_KINDS, Feed, kinds_of
@@ -31,16 +31,15 @@ from autotrader_lab.execution.recovery import (
     restore_day,
     tell_strategy,
 )
-from autotrader_lab.execution.resiliency import DeadLetter, DeadLetters, ResiliencyManager
-from autotrader_lab.execution.resiliency.dead_letters import Settled
+from autotrader_lab.execution.resiliency import DeadLetters, ResiliencyManager
 from autotrader_lab.execution.risk import RiskLimits
 from autotrader_lab.execution.tasks import Tasks
 from autotrader_lab.execution.trader import Trader
 from autotrader_lab.journal import Journal, records
 from autotrader_lab.model.clock import Clock, SystemClock
-from autotrader_lab.model.errors import AutoTraderError, GateClosed, StrategyError, TradingHalted, VenueUnavailable
+from autotrader_lab.model.errors import AutoTraderError, StrategyError, TradingHalted
 from autotrader_lab.model.market import Bar, MarketEvent, Quote
-from autotrader_lab.model.orders import Accepted, Order
+from autotrader_lab.model.orders import Order
 from autotrader_lab.strategy.decision import HOLD, ExecutionDecision
 
 __all__ = ["ExecutionEngine"]
@@ -143,16 +142,13 @@ class ExecutionEngine:
             **settings,
         )
         self.oms.on_error.append(self._strategy_failed)
-        self.oms.on_undelivered.append(self._undelivered)
         self.dead_letters = self.resiliency.dead_letters if self.resiliency is not None else DeadLetters(self.clock)
-        self.dead_letters.subscribe(self._dead_letter)
         self.settlement = Settlement(self.oms, self.dead_letters)
         adapter.subscribe_connection(self._connection_changed)
         self.guard = Guard(self.trader.desk, self.clock)
         self.monitor = Monitor(self.trader, self.oms, self.guard, self.clock, self.dead_letters)
-        if self.resiliency is not None:
-            self.resiliency.breaker.subscribe(self._breaker_changed)
-            self.trader.desk.subscribe(self._venue_took_an_order)
+        breaker = self.resiliency.breaker if self.resiliency is not None else None
+        self.delivery = Delivery(self.oms, self.guard, self.dead_letters, breaker)
         self.failure: StrategyError | None = None
         self._latest = Conflator()
         self._wake = asyncio.Event()
@@ -309,25 +305,6 @@ class ExecutionEngine:
         self.latency.begin(order.client_order_id, decided_ns)
         return await self.oms.send(order)
 
-    def set_limits(self, limits: RiskLimits, armed: bool = False) -> None:
-        """Change the risk limits while trading: downwards at any time, upwards only if a person has just armed it.
-
-        Raises
-        ------
-        GateClosed
-            If a limit would allow more than before and it is not armed; names them.
-        """
-        before = self.trader.gate.limits
-        looser = limits.looser_than(before)
-        if looser and not armed:
-            raise GateClosed(
-                f"these limits would allow more than now: {', '.join(looser)}; tighten them, or arm first and ask again"
-            )
-        self.trader.gate.limits = limits
-        record = records.Checkpoint("limits", limits.model_dump(mode="json"))
-        self.journal.append(records.CHECKPOINT, record, stage=self.stage, timestamp_ns=self.clock.now_ns())
-        self.alert("info", "LIMITS_CHANGED", ", ".join(looser) if looser else "tightened")
-
     async def flatten(self, reason: str = "") -> bool:
         """Close every position at the market; true once the book is flat (to the last lot)."""
         for trouble in await flatten(self.oms, reason):
@@ -345,7 +322,8 @@ class ExecutionEngine:
         self.adapter.attach(feed)
         interval_s = self.bar_interval_s if "bars" in self.trader.hears else None
         kinds = [kind for kind in kinds_of(feed) if kind in DEFAULT_KINDS]
-        self._latest = Conflator(self.symbols, interval_s, bars_from_quotes="trades" not in kinds)
+        quoted = [symbol for symbol in self.symbols if "trades" not in kinds_of(feed, symbol)]
+        self._latest = Conflator(self.symbols, interval_s, without_trades=quoted)
         if not self._listening:
             feed.subscribe(self._on_market)
             self._listening = True
@@ -437,45 +415,11 @@ class ExecutionEngine:
         self.guard.hold_back("strategy", "the strategy failed")
         self.alert("critical", "STRATEGY_FAILED", str(error))
 
-    def _dead_letter(self, letter: DeadLetter, what: Settled) -> None:
-        order = letter.order
-        record = records.DeadLetter(
-            order.client_order_id,
-            letter.reason,
-            type(letter.error).__name__,
-            letter.attempts,
-            what,  # type: ignore[arg-type]
-        )
-        self.journal.append(
-            records.DEAD_LETTER, record, stage=self.stage, client_order_id=order.client_order_id, symbol=order.symbol
-        )
-        if what == "dead":
-            self.alert("warning", "DEAD_LETTER", f"{order.client_order_id}: {letter.reason}")
-
-    def _undelivered(self, order: Order, reason: str) -> None:
-        self.dead_letters.bury(order, VenueUnavailable(reason), 1)
-
     def _connection_changed(self, state: str, reason: str) -> None:
         if state == "lost":
             self.outage.on_lost(reason)
         elif state == "restored" and self._running:
             self.outage.on_restored(reason)
-
-    def _venue_took_an_order(self, change: Change) -> None:
-        """Whatever became of its answers: a venue that acknowledges orders takes them, and that closes the breaker."""
-        if self.resiliency is not None and isinstance(change.report, Accepted):
-            self.resiliency.breaker.success()
-
-    def _breaker_changed(self, is_open: bool) -> None:
-        """Entries wait at the gate while the breaker is open, instead of dying one by one of it."""
-        if is_open:
-            self.alert(
-                "warning", "BREAKER_OPEN", "the way to the venue failed again and again; entries wait, exits pass"
-            )
-            self.guard.hold_back("breaker", "circuit breaker open")
-        else:
-            self.alert("info", "BREAKER_CLOSED", "the venue answers again")
-            self.guard.release("breaker")
 
     def _task_failed(self, name: str, error: BaseException) -> None:
         self.alert("critical", "TASK_FAILED", f"{name}: {error!r}")

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Literal
 
 from autotrader_lab.execution.oms.desk import Desk
-from autotrader_lab.execution.risk import TradingState
+from autotrader_lab.execution.risk import RiskLimits, TradingState
 from autotrader_lab.journal import records
 from autotrader_lab.model.clock import Clock
+from autotrader_lab.model.errors import GateClosed
 
 __all__ = ["Guard"]
 
@@ -21,7 +22,7 @@ Level = Literal["info", "warning", "critical"]
 
 
 class Guard:
-    """Keeps the risk gate's state, and tells people.
+    """Keeps the risk gate's state and limits, and tells people.
 
     Parameters
     ----------
@@ -71,6 +72,25 @@ class Guard:
         """End a halt, on a person's word; what else holds entries back still does."""
         if self.state is TradingState.HALTED:
             self._move(TradingState.REDUCING if self._reasons else TradingState.ACTIVE, reason)
+
+    def set_limits(self, limits: RiskLimits, armed: bool = False) -> None:
+        """Change the risk limits while trading: downwards at any time, upwards only if a person has just armed it.
+
+        Raises
+        ------
+        GateClosed
+            If a limit would allow more than before and it is not armed; names them.
+        """
+        gate = self._desk.gate
+        looser = limits.looser_than(gate.limits)
+        if looser and not armed:
+            raise GateClosed(
+                f"these limits would allow more than now: {', '.join(looser)}; tighten them, or arm first and ask again"
+            )
+        gate.limits = limits
+        record = records.Checkpoint("limits", limits.model_dump(mode="json"))
+        self._desk.journal.append(records.CHECKPOINT, record, stage=self._desk.stage, timestamp_ns=self._clock.now_ns())
+        self.alert("info", "LIMITS_CHANGED", ", ".join(looser) if looser else "tightened")
 
     def alert(self, level: Level, code: str, message: str) -> None:
         """Tell people: journaled, kept for the screens, and handed to whoever subscribed."""

@@ -144,7 +144,7 @@ class Care(StageMachine):
         """Change the limits: down at any time, up only while armed."""
         wanted = read_limits(limits)
         run = self._engine_run("limit")
-        run.engine.set_limits(wanted, armed=self.arming.armed_until_ns is not None)
+        run.engine.guard.set_limits(wanted, armed=self.arming.armed_until_ns is not None)
         self.changed_limits = wanted
         return await self.limits()
 

@@ -16,7 +16,7 @@ from typing import Literal
 
 from autotrader_lab.model.errors import InstrumentError
 
-__all__ = ["Instrument", "Instruments", "Number", "exact"]
+__all__ = ["Instrument", "Instruments", "Number", "exact", "plain_text"]
 
 Number = float | int | str | Decimal
 
@@ -53,6 +53,11 @@ def _of_float(value: float) -> Decimal:
     if not math.isfinite(value):
         raise ValueError(value)
     return Decimal(repr(value))
+
+
+def plain_text(value: Decimal) -> str:
+    """A number as venues and people take it: plain digits, no exponent, no trailing zeros."""
+    return f"{value.normalize():f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,25 +151,65 @@ class Instrument:
             )
         return value
 
-    def check_quantity(self, quantity: Number, what: str = "quantity") -> Decimal:
-        """`quantity` as an exact number of whole lots within the limits of one order.
+    def whole_lots(self, quantity: Number, what: str = "quantity") -> Decimal:
+        """`quantity` as an exact number on the grid, however little or much.
 
         Raises
         ------
         InstrumentError
-            If it is not; `what` names it, the message names the limit or the nearest whole number of lots below.
+            If it is not; the message names the two nearest quantities.
         """
-        value = exact(quantity, what)
+        value = exact(quantity, f"{self.symbol} {what}")
         if not self.on_quantity_grid(value):
+            low = self.round_quantity(value)
             raise InstrumentError(
-                f"{what} {quantity} is no whole number of lots of {self.lot_size}; "
-                f"nearest below is {self.round_quantity(value)}"
+                f"{self.symbol}: {what} {quantity} is off the grid of {self.lot_size}; nearest are {low} and "
+                f"{low + self.lot_size} (instrument.round_quantity({quantity}) cuts it)"
             )
-        if value < self.min_quantity:
-            raise InstrumentError(f"{what} {quantity} is below {self.symbol}'s {self.min_quantity}")
-        if self.max_quantity is not None and value > self.max_quantity:
-            raise InstrumentError(f"{what} {quantity} is above {self.symbol}'s {self.max_quantity}")
         return value
+
+    def check_quantity(self, quantity: Number, what: str = "quantity", most: Decimal | None = None) -> Decimal:
+        """`quantity` as an exact number of whole lots within the limits of one order.
+
+        Parameters
+        ----------
+        quantity : number
+            Units.
+        what : str
+            Names it in the message.
+        most : Decimal, optional
+            A limit for this kind of order, besides the instrument's own.
+
+        Raises
+        ------
+        InstrumentError
+            If it is not; the message names the limit, or the two nearest quantities.
+        """
+        value = self.whole_lots(quantity, what)
+        if value < self.min_quantity:
+            raise InstrumentError(f"{self.symbol}: {what} {quantity} is below the least of {self.min_quantity}")
+        limit = min((each for each in (most, self.max_quantity) if each), default=None)
+        if limit is not None and value > limit:
+            raise InstrumentError(
+                f"{self.symbol}: {what} {quantity} is over the most of {plain_text(limit)}; split the order"
+            )
+        return value
+
+    def check_notional(self, quantity: Number, price: Number) -> Decimal:
+        """What `quantity` at `price` is worth, quote currency, within the limits of one order.
+
+        Raises
+        ------
+        InstrumentError
+            If it is not; the message names the limit.
+        """
+        worth = self.notional(quantity, price)
+        told = f"{self.symbol}: {quantity} at {price} is worth {plain_text(worth)} {self.quote}"
+        if worth < self.min_notional:
+            raise InstrumentError(f"{told}, below the least of {plain_text(self.min_notional)}")
+        if self.max_notional and worth > self.max_notional:
+            raise InstrumentError(f"{told}, over the most of {plain_text(self.max_notional)}")
+        return worth
 
     def notional(self, quantity: Number, price: Number) -> Decimal:
         """What `quantity` at `price` is worth, quote currency, unsigned."""

@@ -24,7 +24,7 @@ from autotrader_lab.journal import records
 from autotrader_lab.ladder import PROFILES, STAGES
 from autotrader_lab.model import errors as error_module
 from autotrader_lab.model.errors import AutoTraderError
-from autotrader_lab.model.orders import TRANSITIONS, Event, OrderStatus
+from autotrader_lab.model.transitions import TRANSITIONS, Event, OrderStatus
 from autotrader_lab.sandbox.fault_rules import RULES
 from autotrader_lab.strategy.config import StrategyConfig
 

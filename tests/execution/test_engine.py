@@ -351,14 +351,14 @@ async def test_run_live_trading_ends_in_order_when_cancelled() -> None:
 async def test_limits_go_down_freely_and_up_only_when_armed() -> None:
     async with Desk(Scripted(None, long(0.5)), limits=RiskLimits(max_order_notional=50_000)) as desk:
         engine = desk.engine
-        engine.set_limits(RiskLimits(max_order_notional=10_000, max_position={SYMBOL: 1.0}))
+        engine.guard.set_limits(RiskLimits(max_order_notional=10_000, max_position={SYMBOL: 1.0}))
         with pytest.raises(GateClosed, match=r"max_order_notional, max_position\[BTC/USDT\]; tighten"):
-            engine.set_limits(RiskLimits(max_order_notional=20_000))
+            engine.guard.set_limits(RiskLimits(max_order_notional=20_000))
         await desk.quote(50_000, 50_010)
         await desk.quote(50_000, 50_010)
         (order,) = engine.trader.book.orders.values()
         assert order.status is OrderStatus.DENIED
-        engine.set_limits(RiskLimits(max_order_notional=20_000), armed=True)
+        engine.guard.set_limits(RiskLimits(max_order_notional=20_000), armed=True)
         assert engine.trader.gate.limits.max_order_notional == 20_000
 
 

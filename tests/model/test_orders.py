@@ -13,12 +13,10 @@ from autotrader_lab.model.errors import IllegalTransition, OrderError
 from autotrader_lab.model.orders import (
     DONE,
     OPEN,
-    TRANSITIONS,
     Accepted,
     Amended,
     Cancelled,
     Denied,
-    Event,
     Expired,
     Fill,
     Filled,
@@ -30,6 +28,7 @@ from autotrader_lab.model.orders import (
     Rejected,
     check_order,
 )
+from autotrader_lab.model.transitions import TRANSITIONS, Event
 
 T0 = datetime(2024, 8, 9, 12, 0, tzinfo=UTC)
 

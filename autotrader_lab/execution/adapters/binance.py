@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from autotrader_lab.execution.adapters import ccxt_binance as codec
+from autotrader_lab.execution.adapters import ccxt_binance_send as send
 from autotrader_lab.execution.adapters.base import Capabilities
 from autotrader_lab.execution.adapters.ccxt_updates import Update
 from autotrader_lab.execution.adapters.ccxt_venue import CcxtAdapter
@@ -22,7 +23,7 @@ from autotrader_lab.execution.adapters.ccxt_wire import Addresses, make_exchange
 from autotrader_lab.execution.market_data.ccxt_feed import CcxtFeed
 from autotrader_lab.model.clock import Clock
 from autotrader_lab.model.errors import ConfigError, DataError, OrderError, VenueUnavailable
-from autotrader_lab.model.instruments import Instrument, Instruments
+from autotrader_lab.model.instruments import Instrument, Instruments, plain_text
 from autotrader_lab.model.orders import Fill, Order, OrderType
 
 __all__ = ["BinanceAdapter"]
@@ -209,7 +210,7 @@ class BinanceAdapter(CcxtAdapter):
     # --- calls ------------------------------------------------------------------------------------------------
 
     def _check(self, order: Order, instrument: Instrument) -> None:
-        codec.check(order, instrument, self._rules[instrument.symbol])
+        send.check(order, instrument, self._rules[instrument.symbol])
 
     def _check_amend(self, view: Order, quantity: float | None, price: float | None) -> tuple[Decimal, Decimal | None]:
         change = super()._check_amend(view, quantity, price)
@@ -220,7 +221,7 @@ class BinanceAdapter(CcxtAdapter):
         return change
 
     async def _place(self, order: Order, instrument: Instrument) -> tuple[Order, list[Fill]]:
-        params = codec.encode_order(order, instrument)
+        params = send.encode_order(order, instrument)
         try:
             raw = await self._trade("POST", "order", "order.place", params)
         except Exception as error:
@@ -248,7 +249,7 @@ class BinanceAdapter(CcxtAdapter):
     async def _amend(self, view: Order, quantity: Decimal, price: Decimal | None) -> Order:
         params = {
             **self._which(view.symbol, view.order_id, view.client_order_id),
-            "newQty": codec.text(quantity),
+            "newQty": plain_text(quantity),
             # Left out, the venue makes up a new id and ours is gone.
             "newClientOrderId": view.client_order_id,
         }

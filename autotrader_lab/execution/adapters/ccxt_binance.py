@@ -1,4 +1,4 @@
-"""Binance spot's words and ours: plain functions from its payloads to our values and from our orders to its parameters.
+"""Binance spot's words in ours: plain functions from its payloads to our values.
 
 No I/O and no state, so that recorded messages can test every line. Numbers stay the texts the venue sent until they
 are Decimals; what the venue takes is written from Decimals, never from floats.
@@ -6,7 +6,6 @@ are Decimals; what the venue takes is written from Decimals, never from floats.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -16,22 +15,19 @@ import msgspec
 from autotrader_lab.execution.adapters.ccxt_errors import Meaning
 from autotrader_lab.execution.adapters.ccxt_updates import Update, UpdateKind
 from autotrader_lab.model.clock import from_ns
-from autotrader_lab.model.errors import DataError, InstrumentError, OrderError
-from autotrader_lab.model.instruments import Instrument, exact
-from autotrader_lab.model.orders import Fill, Order, OrderSide, OrderStatus, OrderType, check_order
+from autotrader_lab.model.errors import DataError
+from autotrader_lab.model.instruments import Instrument, plain_text
+from autotrader_lab.model.orders import Fill, Order, OrderSide, OrderStatus, OrderType
 
 __all__ = [
     "CODES",
     "Rules",
-    "check",
     "decode_balances",
     "decode_instrument",
     "decode_order",
     "decode_order_fills",
     "decode_report",
     "decode_trade",
-    "encode_order",
-    "text",
 ]
 
 Payload = Mapping[str, Any]
@@ -65,16 +61,6 @@ CODES: dict[str, Meaning] = {
 
 DUPLICATE_MESSAGE = "Duplicate order sent"
 
-_CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
-
-_TYPES = {
-    OrderType.MARKET: "MARKET",
-    OrderType.LIMIT: "LIMIT",
-    OrderType.IOC: "LIMIT",
-    OrderType.FOK: "LIMIT",
-    OrderType.STOP: "STOP_LOSS",
-    OrderType.STOP_LIMIT: "STOP_LOSS_LIMIT",
-}
 _OUR_TYPES = {
     "MARKET": OrderType.MARKET,
     "LIMIT": OrderType.LIMIT,
@@ -111,11 +97,6 @@ class Rules(msgspec.Struct, frozen=True):
     amendable: bool
 
 
-def text(value: Decimal) -> str:
-    """A number as the venue takes it: plain digits, no exponent, no trailing zeros."""
-    return format(value.normalize(), "f")
-
-
 def _number(payload: Payload, name: str) -> Decimal:
     try:
         return Decimal(str(payload[name]))
@@ -124,7 +105,7 @@ def _number(payload: Payload, name: str) -> Decimal:
 
 
 def _plain(value: Decimal) -> Decimal:
-    return Decimal(text(value))
+    return Decimal(plain_text(value))
 
 
 def _ns(milliseconds: Any) -> int:
@@ -177,114 +158,6 @@ def decode_instrument(raw: Payload, symbol: str) -> tuple[Instrument, Rules]:
         amendable=bool(raw.get("amendAllowed", False)),
     )
     return instrument, rules
-
-
-# --- what we send -----------------------------------------------------------------------------------------------
-
-
-def check(order: Order, instrument: Instrument, rules: Rules) -> None:
-    """Refuse, before any I/O, what Binance would refuse for its form.
-
-    Raises
-    ------
-    OrderError
-        A type, time in force or client id the venue does not take.
-    InstrumentError
-        A symbol that does not trade now; a price or quantity off the grid or outside the limits.
-    """
-    check_order(order)
-    name = f"{VENUE} {instrument.symbol}"
-    if not rules.trading:
-        raise InstrumentError(f"{name}: is listed but not trading (status {rules.status})")
-    if not _CLIENT_ID.fullmatch(order.client_order_id):
-        raise OrderError(
-            f"{name}: client_order_id {order.client_order_id!r} must be 1 to 36 characters of A-Z a-z 0-9 . : / _ -"
-        )
-    _check_kind(order, name, rules)
-    _check_quantity(order, instrument, rules)
-    _check_prices(order, instrument, rules)
-
-
-def _check_kind(order: Order, name: str, rules: Rules) -> None:
-    time_in_force = order.effective_time_in_force
-    if time_in_force == "DAY":
-        raise OrderError(f"{name}: time_in_force 'DAY' does not exist here, the market never closes; use GTC")
-    if order.post_only and (order.order_type is not OrderType.LIMIT or time_in_force != "GTC"):
-        raise OrderError(f"{name}: post_only goes with a GTC limit order, not with {order.order_type.value}")
-    kind = venue_type(order)
-    if rules.order_types and kind not in rules.order_types:
-        raise OrderError(f"{name}: {kind} orders are not taken here; it takes {', '.join(sorted(rules.order_types))}")
-
-
-def _check_quantity(order: Order, instrument: Instrument, rules: Rules) -> None:
-    name = f"{VENUE} {instrument.symbol}"
-    quantity = exact(order.quantity, f"{name} quantity")
-    if quantity % instrument.lot_size:
-        low = instrument.round_quantity(quantity)
-        raise InstrumentError(
-            f"{name}: quantity {order.quantity} is off the grid of {instrument.lot_size}; nearest are {low} and "
-            f"{low + instrument.lot_size} (instrument.round_quantity({order.quantity}) cuts it)"
-        )
-    most = instrument.max_quantity
-    if order.order_type is OrderType.MARKET and rules.max_market_quantity:
-        most = rules.max_market_quantity if most is None else min(most, rules.max_market_quantity)
-    if quantity < instrument.min_quantity:
-        raise InstrumentError(f"{name}: quantity {quantity} is below the least of {instrument.min_quantity}")
-    if most and quantity > most:
-        raise InstrumentError(f"{name}: quantity {quantity} is over the most of {text(most)}; split the order")
-
-
-def _check_prices(order: Order, instrument: Instrument, rules: Rules) -> None:
-    name = f"{VENUE} {instrument.symbol}"
-    prices = {"price": order.limit_price, "stop_price": order.stop_price if "STOP" in venue_type(order) else None}
-    for what, price in prices.items():
-        if price is None:
-            continue
-        value = instrument.check_price(price, what)
-        if value < rules.min_price or (rules.max_price and value > rules.max_price):
-            raise InstrumentError(
-                f"{name}: {what} {price} is outside {text(rules.min_price)} to {text(rules.max_price)}"
-            )
-    reference = prices["price"] if prices["price"] is not None else prices["stop_price"]
-    if reference is None:
-        return
-    notional = instrument.notional(order.quantity, reference)
-    if notional < instrument.min_notional:
-        raise InstrumentError(
-            f"{name}: {order.quantity} at {reference} is worth {text(notional)} {instrument.quote}, below the least "
-            f"of {text(instrument.min_notional)}"
-        )
-    if instrument.max_notional and notional > instrument.max_notional:
-        raise InstrumentError(
-            f"{name}: {order.quantity} at {reference} is worth {text(notional)} {instrument.quote}, over the most "
-            f"of {text(instrument.max_notional)}"
-        )
-
-
-def venue_type(order: Order) -> str:
-    """Binance's name for the order's type."""
-    return "LIMIT_MAKER" if order.post_only else _TYPES[order.order_type]
-
-
-def encode_order(order: Order, instrument: Instrument) -> dict[str, str]:
-    """Parameters of a new order that :func:`check` let pass."""
-    kind = venue_type(order)
-    params = {
-        "symbol": instrument.venue_symbol,
-        "side": order.side.name,
-        "type": kind,
-        "quantity": text(exact(order.quantity)),
-        "newClientOrderId": order.client_order_id,
-        # The default for stops is the bare acknowledgement, which has neither status nor fills.
-        "newOrderRespType": "FULL",
-    }
-    if order.limit_price is not None:
-        params["price"] = text(exact(order.limit_price))
-    if kind in ("LIMIT", "STOP_LOSS_LIMIT"):
-        params["timeInForce"] = order.effective_time_in_force
-    if kind in ("STOP_LOSS", "STOP_LOSS_LIMIT"):
-        params["stopPrice"] = text(exact(order.stop_price or 0))
-    return params
 
 
 # --- what we are told -------------------------------------------------------------------------------------------

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from autotrader_lab.execution.adapters.ccxt_binance import text
 from autotrader_lab.execution.adapters.ccxt_coinbase import VENUE, Rules
+from autotrader_lab.execution.adapters.ccxt_send import check_in_force
 from autotrader_lab.model.errors import InstrumentError, OrderError
-from autotrader_lab.model.instruments import Instrument, exact
+from autotrader_lab.model.instruments import Instrument, exact, plain_text
 from autotrader_lab.model.orders import Order, OrderSide, OrderType, check_order
 
 __all__ = ["check", "encode_order"]
@@ -37,63 +37,32 @@ def check(order: Order, instrument: Instrument, rules: Rules) -> None:
         raise OrderError(
             f"{name}: client_order_id {order.client_order_id!r} must be 1 to 128 visible ASCII characters without blank"
         )
-    time_in_force = order.effective_time_in_force
     if order.order_type is OrderType.STOP:
         raise OrderError(f"{name}: there are no stop market orders here; use a STOP_LIMIT with a limit beyond the stop")
-    if time_in_force == "DAY":
-        raise OrderError(f"{name}: time_in_force 'DAY' does not exist here, the market never closes; use GTC")
-    if order.order_type is OrderType.STOP_LIMIT and time_in_force != "GTC":
+    check_in_force(order, name)
+    if order.order_type is OrderType.STOP_LIMIT and order.effective_time_in_force != "GTC":
         raise OrderError(f"{name}: a stop_limit order waits until it is cancelled; use GTC")
-    if order.post_only and (order.order_type is not OrderType.LIMIT or time_in_force != "GTC"):
-        raise OrderError(f"{name}: post_only goes with a GTC limit order, not with {order.order_type.value}")
     if rules.limit_only and order.order_type is OrderType.MARKET:
         raise InstrumentError(f"{name}: takes limit orders only at present")
     if rules.post_only and not order.post_only:
         raise InstrumentError(f"{name}: takes post-only orders only at present")
-    _check_figures(order, instrument, name)
-
-
-def _check_figures(order: Order, instrument: Instrument, name: str) -> None:
-    quantity = exact(order.quantity, f"{name} quantity")
-    if quantity % instrument.lot_size:
-        low = instrument.round_quantity(quantity)
-        raise InstrumentError(
-            f"{name}: quantity {order.quantity} is off the grid of {instrument.lot_size}; nearest are {low} and "
-            f"{low + instrument.lot_size} (instrument.round_quantity({order.quantity}) cuts it)"
-        )
-    if quantity < instrument.min_quantity:
-        raise InstrumentError(f"{name}: quantity {quantity} is below the least of {instrument.min_quantity}")
-    if instrument.max_quantity and quantity > instrument.max_quantity:
-        raise InstrumentError(
-            f"{name}: quantity {quantity} is over the most of {text(instrument.max_quantity)}; split the order"
-        )
+    instrument.check_quantity(order.quantity)
     if order.order_type is OrderType.STOP_LIMIT:
         instrument.check_price(order.stop_price or 0, "stop_price")
-    if order.limit_price is None:
-        return
-    notional = instrument.notional(quantity, instrument.check_price(order.limit_price))
-    if notional < instrument.min_notional:
-        raise InstrumentError(
-            f"{name}: {order.quantity} at {order.limit_price} is worth {text(notional)} {instrument.quote}, below the "
-            f"least of {text(instrument.min_notional)}"
-        )
-    if instrument.max_notional and notional > instrument.max_notional:
-        raise InstrumentError(
-            f"{name}: {order.quantity} at {order.limit_price} is worth {text(notional)} {instrument.quote}, over the "
-            f"most of {text(instrument.max_notional)}"
-        )
+    if order.limit_price is not None:
+        instrument.check_notional(order.quantity, instrument.check_price(order.limit_price))
 
 
 def encode_order(order: Order, instrument: Instrument) -> dict[str, Any]:
     """The body of a new order that :func:`check` let pass. Sizes count the base currency, of market buys too."""
-    size = text(exact(order.quantity))
-    limit = "" if order.limit_price is None else text(exact(order.limit_price))
+    size = plain_text(exact(order.quantity))
+    limit = "" if order.limit_price is None else plain_text(exact(order.limit_price))
     in_force = order.effective_time_in_force
     if order.order_type is OrderType.MARKET:
         how: dict[str, Any] = {"market_market_ioc": {"base_size": size}}
     elif order.order_type is OrderType.STOP_LIMIT:
         direction = "STOP_DIRECTION_STOP_UP" if order.side is OrderSide.BUY else "STOP_DIRECTION_STOP_DOWN"
-        stop = {"stop_price": text(exact(order.stop_price or 0)), "stop_direction": direction}
+        stop = {"stop_price": plain_text(exact(order.stop_price or 0)), "stop_direction": direction}
         how = {"stop_limit_stop_limit_gtc": {"base_size": size, "limit_price": limit, **stop}}
     elif in_force == "IOC":
         how = {"sor_limit_ioc": {"base_size": size, "limit_price": limit}}

@@ -5,11 +5,11 @@ No I/O and no state. Numbers are written from Decimals, never from floats.
 
 from __future__ import annotations
 
-from autotrader_lab.execution.adapters.ccxt_binance import text
 from autotrader_lab.execution.adapters.ccxt_names import encode_name
 from autotrader_lab.execution.adapters.ccxt_okx import VENUE, Rules
+from autotrader_lab.execution.adapters.ccxt_send import check_in_force
 from autotrader_lab.model.errors import InstrumentError, OrderError
-from autotrader_lab.model.instruments import Instrument, exact
+from autotrader_lab.model.instruments import Instrument, exact, plain_text
 from autotrader_lab.model.orders import Order, OrderType, check_order
 
 __all__ = ["check", "encode_algo", "encode_order", "is_algo"]
@@ -32,26 +32,10 @@ def check(order: Order, instrument: Instrument, rules: Rules) -> None:
     if rules.state != "live":
         raise InstrumentError(f"{name}: is listed but not trading (state {rules.state})")
     encode_name(order.client_order_id)
-    time_in_force = order.effective_time_in_force
-    if time_in_force == "DAY":
-        raise OrderError(f"{name}: time_in_force 'DAY' does not exist here, the market never closes; use GTC")
-    if is_algo(order) and time_in_force != "GTC":
+    check_in_force(order, name)
+    if is_algo(order) and order.effective_time_in_force != "GTC":
         raise OrderError(f"{name}: a {order.order_type.value} order waits until it is cancelled; use GTC")
-    if order.post_only and (order.order_type is not OrderType.LIMIT or time_in_force != "GTC"):
-        raise OrderError(f"{name}: post_only goes with a GTC limit order, not with {order.order_type.value}")
-    quantity = exact(order.quantity, f"{name} quantity")
-    if quantity % instrument.lot_size:
-        low = instrument.round_quantity(quantity)
-        raise InstrumentError(
-            f"{name}: quantity {order.quantity} is off the grid of {instrument.lot_size}; nearest are {low} and "
-            f"{low + instrument.lot_size} (instrument.round_quantity({order.quantity}) cuts it)"
-        )
-    if quantity < instrument.min_quantity:
-        raise InstrumentError(f"{name}: quantity {quantity} is below the least of {instrument.min_quantity}")
-    if instrument.max_quantity and quantity > instrument.max_quantity:
-        raise InstrumentError(
-            f"{name}: quantity {quantity} is over the most of {text(instrument.max_quantity)}; split the order"
-        )
+    instrument.check_quantity(order.quantity)
     if order.limit_price is not None:
         instrument.check_price(order.limit_price)
     if is_algo(order):
@@ -86,14 +70,14 @@ def encode_order(order: Order, instrument: Instrument, trade_mode: str = "cash")
         "tdMode": trade_mode,
         "side": order.side.value,
         "ordType": kind,
-        "sz": text(exact(order.quantity)),
+        "sz": plain_text(exact(order.quantity)),
         "clOrdId": encode_name(order.client_order_id),
     }
     if kind == "market":
         # Left out, the size of a market buy counts the quote currency.
         params["tgtCcy"] = "base_ccy"
     if order.limit_price is not None:
-        params["px"] = text(exact(order.limit_price))
+        params["px"] = plain_text(exact(order.limit_price))
     return params
 
 
@@ -109,10 +93,10 @@ def encode_algo(order: Order, instrument: Instrument, trade_mode: str = "cash") 
         "tdMode": trade_mode,
         "side": order.side.value,
         "ordType": "conditional",
-        "sz": text(exact(order.quantity)),
-        "slTriggerPx": text(exact(order.stop_price or 0)),
+        "sz": plain_text(exact(order.quantity)),
+        "slTriggerPx": plain_text(exact(order.stop_price or 0)),
         "slTriggerPxType": "last",
-        "slOrdPx": "-1" if limit is None else text(exact(limit)),
+        "slOrdPx": "-1" if limit is None else plain_text(exact(limit)),
         "algoClOrdId": encode_name(order.client_order_id),
         # Left out, ccxt makes one up and adds a label of its own.
         "clOrdId": encode_name(order.client_order_id),

@@ -20,7 +20,6 @@ from pydantic import SecretStr
 from autotrader_lab.execution.adapters import ccxt_coinbase as codec
 from autotrader_lab.execution.adapters import ccxt_coinbase_send as send
 from autotrader_lab.execution.adapters.base import Capabilities
-from autotrader_lab.execution.adapters.ccxt_binance import text
 from autotrader_lab.execution.adapters.ccxt_coinbase_line import CoinbaseLine, private_key
 from autotrader_lab.execution.adapters.ccxt_names import PlainInstruments
 from autotrader_lab.execution.adapters.ccxt_pace import Pace
@@ -39,7 +38,7 @@ from autotrader_lab.model.errors import (
     OutcomeUnknown,
     VenueUnavailable,
 )
-from autotrader_lab.model.instruments import Instrument, Instruments, exact
+from autotrader_lab.model.instruments import Instrument, Instruments, exact, plain_text
 from autotrader_lab.model.orders import Fill, Order, OrderStatus, OrderType
 
 __all__ = ["CoinbaseAdapter"]
@@ -324,7 +323,7 @@ class CoinbaseAdapter(CcxtAdapter):
 
     async def _amend(self, view: Order, quantity: Decimal, price: Decimal | None) -> Order:
         limit = exact(view.price or 0) if price is None else price
-        params = {"order_id": view.order_id, "price": text(limit), "size": text(quantity)}
+        params = {"order_id": view.order_id, "price": plain_text(limit), "size": plain_text(quantity)}
         reason = codec.failure_of(await self._exchange.v3PrivatePostBrokerageOrdersEdit(params))
         if reason:
             raise OrderRefused(f"order {view.client_order_id} cannot be changed: {reason}", reason)

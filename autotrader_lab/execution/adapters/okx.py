@@ -20,7 +20,6 @@ from autotrader_lab.execution.adapters import ccxt_okx as codec
 from autotrader_lab.execution.adapters import ccxt_okx_send as send
 from autotrader_lab.execution.adapters.base import Capabilities
 from autotrader_lab.execution.adapters.ccxt_account import secret
-from autotrader_lab.execution.adapters.ccxt_binance import text
 from autotrader_lab.execution.adapters.ccxt_errors import Meaning, meaning_of
 from autotrader_lab.execution.adapters.ccxt_names import PlainInstruments, encode_name
 from autotrader_lab.execution.adapters.ccxt_okx_line import OkxLines
@@ -38,7 +37,7 @@ from autotrader_lab.model.errors import (
     OutcomeUnknown,
     VenueUnavailable,
 )
-from autotrader_lab.model.instruments import Instrument, Instruments, exact
+from autotrader_lab.model.instruments import Instrument, Instruments, exact, plain_text
 from autotrader_lab.model.orders import Fill, Order, OrderStatus, OrderType
 
 __all__ = ["OKXAdapter"]
@@ -322,9 +321,9 @@ class OKXAdapter(CcxtAdapter):
                 raise
 
     async def _amend(self, view: Order, quantity: Decimal, price: Decimal | None) -> Order:
-        params = {**self._which(view.symbol, view.order_id, view.client_order_id), "newSz": text(quantity)}
+        params = {**self._which(view.symbol, view.order_id, view.client_order_id), "newSz": plain_text(quantity)}
         if price is not None:
-            params["newPx"] = text(price)
+            params["newPx"] = plain_text(price)
         await self._trade("trade/amend-order", "amend-order", params, view.symbol)
 
         def is_changed(order: Order) -> bool:

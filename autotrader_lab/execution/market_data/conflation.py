@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from autotrader_lab.execution.market_data.bars import BarBuilder
 from autotrader_lab.model.market import Book, MarketEvent, Quote, Trade
@@ -19,14 +19,17 @@ class Conflator:
         Symbols to build bars of, if `bar_interval_s` is given.
     bar_interval_s : float, optional
         Length of the bars to build; without it only bars the feed brings are kept.
-    bars_from_quotes : bool
-        Build them from quote mids, for a venue that shows no trades (foreign exchange).
+    without_trades : collection of str
+        Symbols whose bars are built from quote mids, because the venue shows no trades of them (foreign exchange).
     """
 
     def __init__(
-        self, symbols: Iterable[str] = (), bar_interval_s: float | None = None, bars_from_quotes: bool = False
+        self,
+        symbols: Iterable[str] = (),
+        bar_interval_s: float | None = None,
+        without_trades: Collection[str] = (),
     ) -> None:
-        self._bars_from_quotes = bars_from_quotes
+        self._without_trades = frozenset(without_trades)
         self._quotes: dict[str, Quote | Book] = {}
         self._trades: dict[str, Trade] = {}
         self._bars: list[MarketEvent] = []
@@ -38,11 +41,11 @@ class Conflator:
         """Take one event in."""
         if isinstance(event, (Quote, Book)):
             self._quotes[event.symbol] = event
-            if self._bars_from_quotes and isinstance(event, Quote) and event.symbol in self._builders:
+            if event.symbol in self._without_trades and isinstance(event, Quote) and event.symbol in self._builders:
                 self._bars.extend(self._builders[event.symbol].on_quote(event))
         elif isinstance(event, Trade):
             self._trades[event.symbol] = event
-            if not self._bars_from_quotes and event.symbol in self._builders:
+            if event.symbol not in self._without_trades and event.symbol in self._builders:
                 self._bars.extend(self._builders[event.symbol].on_trade(event))
         else:
             self._bars.append(event)

@@ -15,15 +15,19 @@ MarketCallback = Callable[[MarketEvent], None]
 DEFAULT_KINDS = ("quotes", "trades")
 
 
-def kinds_of(feed: Feed) -> tuple[str, ...]:
-    """What a feed can stream: its ``kinds``, or quotes and trades where it does not say."""
+def kinds_of(feed: Feed, symbol: str | None = None) -> tuple[str, ...]:
+    """What a feed can stream (of `symbol`): what it says, or quotes and trades where it does not say."""
+    kinds_for = getattr(feed, "kinds_for", None)
+    if symbol is not None and kinds_for is not None:
+        return tuple(kinds_for(symbol))
     return tuple(getattr(feed, "kinds", DEFAULT_KINDS))
 
 
 class Feed(Protocol):
     """A source of market events. Callbacks run on the event loop and must not block.
 
-    One that lacks trades (foreign exchange) says so in an attribute ``kinds``, e.g. ``("quotes",)``.
+    One that lacks trades (foreign exchange) says so in an attribute ``kinds``, e.g. ``("quotes",)``; one that lacks
+    them for some symbols in a method ``kinds_for(symbol)`` besides.
     """
 
     def subscribe(self, callback: MarketCallback) -> None:

@@ -16,7 +16,7 @@ from autotrader_lab.execution.book import Change, OrderBook
 from autotrader_lab.execution.risk import RiskGate
 from autotrader_lab.journal import MemoryJournal
 from autotrader_lab.model.clock import Clock, from_ns
-from autotrader_lab.model.orders import Denied, Filled, Order, Report
+from autotrader_lab.model.orders import Denied, Filled, Order, Rejected, Report
 
 if TYPE_CHECKING:
     from autotrader_lab.journal import Item, Journal
@@ -104,6 +104,18 @@ class Desk:
             self._tell(change)
         return denied
 
+    def judge_again(self, order: Order, quantity: float | None = None, price: float | None = None) -> Denied | None:
+        """What the gate says now of an open order, or of it with another quantity (what is left, units) or price."""
+        again = order.copy()
+        again.decision_id = ""  # it is the same decision, once
+        again.quantity = quantity if quantity is not None else order.quantity
+        again.price = price if price is not None else order.price
+        self.book.open.pop(order.client_order_id)  # it reserves already: do not count it against itself
+        try:
+            return self.gate.check(again, self.clock.now_ns())
+        finally:
+            self.book.open[order.client_order_id] = order
+
     def intend(self, order: Order) -> None:
         """Write the intent to the journal; only then may the order leave."""
         self._append_intent(order)
@@ -116,7 +128,7 @@ class Desk:
         changes = self.book.apply(report)
         for change in changes:
             self._append("report", change.report, change.order)
-            if type(change.report).__name__ == "Rejected":
+            if isinstance(change.report, Rejected):
                 self.rejected += 1
             self._tell(change)
         return changes

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from autotrader_lab.execution.adapters.base import BaseBrokerAdapter
 from autotrader_lab.execution.book import Change, OrderBook
+from autotrader_lab.execution.oms.change import change_order
 from autotrader_lab.execution.oms.desk import Desk
 from autotrader_lab.execution.oms.doubt import PASSING, Doubts
 from autotrader_lab.execution.oms.evidence import catch_up
@@ -30,9 +29,7 @@ from autotrader_lab.model.instruments import Instruments, exact
 from autotrader_lab.model.orders import (
     DONE,
     Accepted,
-    Amended,
     Cancelled,
-    Denied,
     Fill,
     Filled,
     InDoubt,
@@ -120,6 +117,13 @@ class OrderManager:
         return self.desk.book
 
     @property
+    def instruments(self) -> Instruments:
+        """The adapter's, which the book then uses too."""
+        if self.book.instruments is not self.adapter.instruments:
+            self.book.use(self.adapter.instruments)
+        return self.adapter.instruments
+
+    @property
     def active_orders(self) -> dict[str, Order]:
         """Open orders by the venue's id, or by ours until it gave one."""
         return {order.order_id or order.client_order_id: order for order in self.book.open.values()}
@@ -146,11 +150,11 @@ class OrderManager:
 
     def get_position(self, symbol: str) -> float:
         """Units held, signed."""
-        return float(self.book.position(self._instruments().find(symbol).symbol))
+        return float(self.book.position(self.instruments.find(symbol).symbol))
 
     def get_open_orders(self, symbol: str | None = None) -> list[Order]:
         """Open orders, those in doubt included."""
-        wanted = self._instruments().find(symbol).symbol if symbol else None
+        wanted = self.instruments.find(symbol).symbol if symbol else None
         return [order for order in self.book.open.values() if wanted in (None, order.symbol)]
 
     # --- orders out -------------------------------------------------------------------------------------------
@@ -183,7 +187,7 @@ class OrderManager:
         OrderError, InstrumentError
             For input that makes no sense, before any I/O.
         """
-        instrument = self._instruments().find(symbol)
+        instrument = self.instruments.find(symbol)
         order = Order("", instrument.symbol, side, order_type, quantity, price, **kwargs)
         check_order(order)
         rounded = instrument.round_quantity(quantity)
@@ -204,7 +208,7 @@ class OrderManager:
 
     async def send_again(self, order: Order) -> Order:
         """Put an order in doubt on the wire again, under the same client id; only after the venue said it has none."""
-        denied = self._judge_again(order, self.clock.now_ns())
+        denied = self.desk.judge_again(order)
         if denied is not None:
             raise OrderError(f"order {order.client_order_id}: the risk gate does not let it go again: {denied}")
         await self._transmit(order)
@@ -269,7 +273,7 @@ class OrderManager:
         return gone
 
     async def modify_order(self, order_id: str, quantity: float | None = None, price: float | None = None) -> Order:
-        """Change a working order: in place where the venue can, else cancel and send what is left.
+        """Change a working order, in place where the venue can; see :func:`~.change.change_order`.
 
         Parameters
         ----------
@@ -289,50 +293,7 @@ class OrderManager:
         OrderError
             If there is no such order, it is done, the risk gate denies the change, or its cancel is not confirmed.
         """
-        order = self._find(order_id)
-        if not order.is_open:
-            raise OrderError(f"order {order_id} is {order.status.value}; only a working order can be modified")
-        target = exact(quantity if quantity is not None else order.quantity, "quantity")
-        if target <= 0:
-            raise OrderError(f"order {order_id}: quantity {quantity} must be positive; to end it use cancel_order")
-        self._judge_change(order, target, price)
-        if self.adapter.can_amend(order, float(target), price):
-            try:
-                view = await self.adapter.modify_order(order.order_id or order.client_order_id, float(target), price)
-            except OutcomeUnknown:
-                if not await self._found_changed(order, target, price):
-                    raise
-                return order
-            if not self.adapter.capabilities.reports:
-                now_ns = self.clock.now_ns()
-                self._on_report(Amended(order.client_order_id, now_ns, float(target), price, view.order_id))
-            return order
-        await self.cancel_order(order_id)
-        if self.adapter.capabilities.fills_since:
-            await self.learn(order)  # a fill that raced the cancel counts against what is left
-        if order.client_order_id in self.book.open:
-            raise OrderError(f"order {order_id}: its cancel is not confirmed, so nothing new was sent; try again")
-        left = target - exact(order.filled_quantity)
-        instrument = self._instruments().find(order.symbol)
-        left = instrument.round_quantity(left)
-        if left <= 0:
-            return order
-        replacement = Order(
-            "",
-            order.symbol,
-            order.side,
-            order.order_type,
-            float(left),
-            price if price is not None else order.price,
-            order.stop_price,
-            order.time_in_force,
-            metadata={**order.metadata, "replaced_order_id": order_id},
-            post_only=order.post_only,
-            reduce_only=order.reduce_only,
-        )
-        if self.desk.approve(replacement) is not None:
-            return replacement
-        return await self.send(replacement)
+        return await change_order(self, self._find(order_id), quantity, price)
 
     async def cancel_all(self, symbol: str | None = None) -> int:
         """Cancel every open order of the book, at once; returns how many are no longer working.
@@ -445,7 +406,7 @@ class OrderManager:
 
     async def _resend_or_give_up(self, order: Order, now_ns: int) -> None:
         age_s = (now_ns - to_ns(order.created_at)) / NS if order.created_at else float("inf")
-        denied = self._judge_again(order, now_ns)
+        denied = self.desk.judge_again(order)
         if age_s > self.fresh_s:
             reason = f"the venue never got it, and {age_s:.1f} s after the decision it is stale"
         elif denied is None:
@@ -468,47 +429,8 @@ class OrderManager:
         self.adapter.give_up(report)
         self._on_report(report)
 
-    def _judge_again(self, order: Order, now_ns: int) -> Denied | None:
-        again = order.copy()
-        again.decision_id = ""  # it is the same decision, once
-        self.book.open.pop(order.client_order_id)  # it reserves already: do not count it against itself
-        try:
-            return self.desk.gate.check(again, now_ns)
-        finally:
-            self.book.open[order.client_order_id] = order
-
-    async def _found_changed(self, order: Order, target: Decimal, price: float | None) -> bool:
-        """Ask at once whether a change without answer was made; reconciliation asks again if nobody can tell now."""
-        with contextlib.suppress(VenueError):
-            await self.learn(order)
-        return exact(order.quantity) == target and (price is None or exact(order.price or 0) == exact(price))
-
-    def _judge_change(self, order: Order, target: Decimal, price: float | None) -> None:
-        """A change that could cost more goes through the gate like a new order."""
-        same_price = price is None or order.price is None or exact(price) == exact(order.price)
-        if same_price and target <= exact(order.quantity):
-            return
-        changed = order.copy()
-        changed.quantity = float(target - exact(order.filled_quantity))
-        changed.price = price if price is not None else order.price
-        changed.decision_id = ""
-        if changed.quantity <= 0:
-            return
-        self.book.open.pop(order.client_order_id)
-        try:
-            denied = self.desk.gate.check(changed, self.clock.now_ns())
-        finally:
-            self.book.open[order.client_order_id] = order
-        if denied is not None:
-            raise OrderError(f"order {order.client_order_id} stays as it is: {denied}")
-
     def _find(self, order_id: str) -> Order:
         order = self.book.find(order_id)
         if order is None:
             raise OrderError(f"no order {order_id!r} in this session; see get_open_orders()")
         return order
-
-    def _instruments(self) -> Instruments:
-        if self.book.instruments is not self.adapter.instruments:
-            self.book.use(self.adapter.instruments)
-        return self.adapter.instruments

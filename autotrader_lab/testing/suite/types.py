@@ -6,6 +6,7 @@ from datetime import UTC, timedelta
 
 import pytest
 
+from autotrader_lab.execution.market_data.feeds import kinds_of
 from autotrader_lab.model.clock import to_ns
 from autotrader_lab.model.market import Bar, Book, MarketEvent, Quote, Trade
 from autotrader_lab.model.orders import Filled, Order, OrderSide, OrderStatus
@@ -69,23 +70,27 @@ class Types:
         feed = bench.adapter.feed()
         if feed is None:
             pytest.skip(f"{type(bench.adapter).__name__} has no market data of its own")
+        symbol = bench.instrument.symbol
         heard: list[MarketEvent] = []
         feed.subscribe(heard.append)
-        await bench.call(feed.open([bench.instrument.symbol], ("quotes", "trades")))
+        await bench.call(feed.open([symbol], ("quotes", "trades")))
+        shown = {"quotes": Quote, "trades": Trade}
+        expected = {shown[kind] for kind in kinds_of(feed, symbol) if kind in shown}
+        assert Quote in expected, "every venue has quotes"
         try:
 
             async def moved() -> bool:
                 await bench.venue.set_price(bench.at(1 + len(heard) % 2 / 1000))
-                kinds = {type(event) for event in heard}
-                return {Quote, Trade} <= kinds
+                return len(heard) >= 4 and expected <= {type(event) for event in heard}
 
-            await bench.until(moved, "a quote and a trade")
+            await bench.until(moved, f"four events, {' and '.join(kind.__name__ for kind in expected)} among them")
         finally:
             await bench.call(feed.close())
             await bench.call(feed.close())
+        assert {type(event) for event in heard} == expected, "what the feed says it has, and nothing else"
         for event in heard:
             self._check_event(bench, event)
-        for kind in (Quote, Trade):
+        for kind in expected:
             stamps = [event.timestamp_ns for event in heard if isinstance(event, kind)]
             assert stamps == sorted(stamps), f"{kind.__name__}s go back in time"
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from math import hypot
 from typing import NamedTuple
 
-from autotrader_lab.model.orders import DONE, Event, OrderStatus
+from autotrader_lab.model.transitions import DONE, Event, OrderStatus
 
 __all__ = ["PLACES", "draw"]
 

@@ -11,20 +11,18 @@ import pytest
 from autotrader_lab.execution.adapters.binance import BinanceAdapter
 from autotrader_lab.execution.adapters.ccxt_binance import (
     CODES,
-    check,
     decode_balances,
     decode_instrument,
     decode_order,
     decode_order_fills,
     decode_report,
     decode_trade,
-    encode_order,
-    text,
 )
+from autotrader_lab.execution.adapters.ccxt_binance_send import check, encode_order
 from autotrader_lab.execution.adapters.ccxt_updates import UpdateKind, to_report
 from autotrader_lab.model.clock import to_ns
 from autotrader_lab.model.errors import DataError, InstrumentError, OrderError
-from autotrader_lab.model.instruments import Instrument, Instruments
+from autotrader_lab.model.instruments import Instrument, Instruments, plain_text
 from autotrader_lab.model.orders import Cancelled, Filled, Order, OrderSide, OrderStatus, OrderType, Rejected
 from tests.shared_data import shared
 
@@ -273,7 +271,7 @@ def test_an_order_is_written_in_the_venues_words(order: Order, expected: dict) -
     ],
 )
 def test_numbers_are_written_in_full_without_an_exponent(value: str, written: str) -> None:
-    assert text(Decimal(value)) == written
+    assert plain_text(Decimal(value)) == written
 
 
 def test_small_floats_go_out_as_a_person_would_write_them() -> None:

@@ -9,6 +9,7 @@ import pytest
 from binance_kit import BTC, Desk, desk, our_tasks, until
 
 from autotrader_lab.execution.adapters.binance import BinanceAdapter
+from autotrader_lab.execution.adapters.ccxt_binance_send import encode_order
 from autotrader_lab.model.orders import OrderStatus, OrderType
 from autotrader_lab.sandbox.venues.binance.hooks import Hooks
 
@@ -134,11 +135,7 @@ async def test_events_in_any_order_give_the_same_order() -> None:
         # Bypass the answer: what we know comes from the stream alone, last event first.
         order = held.order(quantity=0.02, price=price)
         held.adapter.orders[order.client_order_id] = order
-        from autotrader_lab.execution.adapters import ccxt_binance
-
-        await held.adapter._exchange.privatePostOrder(
-            ccxt_binance.encode_order(order, held.adapter.instruments.find(BTC))
-        )
+        await held.adapter._exchange.privatePostOrder(encode_order(order, held.adapter.instruments.find(BTC)))
         held.hit("sell", price, 0.01)
         assert held.fills == []
         held.hit("sell", price, 0.01)

@@ -199,7 +199,7 @@ async def test_a_change_is_made_or_refused_and_known_by_our_id() -> None:
         assert not adapter.can_amend(stop, price=1.2)
         with pytest.raises(OrderError, match="no limit price"):
             await adapter.modify_order("s", price=1.2)
-        with pytest.raises(InstrumentError, match="no whole number of lots"):
+        with pytest.raises(InstrumentError, match="off the grid of 1000"):
             await adapter.modify_order("s", quantity=1500)
         assert (await adapter.modify_order("s", quantity=3000)).quantity == 3000
         with pytest.raises(OrderNotFound):

@@ -44,6 +44,7 @@ from autotrader_lab.model.orders import OrderSide, OrderStatus, OrderType
 from autotrader_lab.sandbox.orders import Side
 from autotrader_lab.sandbox.venues.hooks import Answer, RequestInfo
 from autotrader_lab.strategy import TradingStrategy
+from autotrader_lab.strategy.contract import Context, Strategy
 
 
 def option_symbol(box: object) -> str:
@@ -157,7 +158,7 @@ async def test_trading_hours_are_known() -> None:
     ("fields", "error", "said"),
     [
         ({"kind": "limit", "price": 150.005}, InstrumentError, "off the grid of 0.01; nearest are 150.00 and 150.01"),
-        ({"quantity": 1.5}, InstrumentError, "no whole number of lots of 1; nearest below is 1"),
+        ({"quantity": 1.5}, InstrumentError, "off the grid of 1; nearest are 1 and 2"),
         ({"kind": "stop", "stop_price": 150, "time_in_force": "IOC"}, OrderError, "a stop waits, IOC does not"),
         ({"kind": "limit", "price": 150, "post_only": True}, OrderError, "no post-only orders"),
         ({"name": "ünlike"}, OrderError, "printable ASCII"),
@@ -682,3 +683,34 @@ async def test_the_engine_trades_over_it_from_start_to_stop() -> None:
             await engine.stop()
         assert rests.status is OrderStatus.CANCELLED
         assert engine.status()["counters"]["unreconciled"] == 0
+
+
+class BarsOnly(Strategy):
+    """Listens to bars and does nothing."""
+
+    def __init__(self) -> None:
+        self.bars: list[Bar] = []
+
+    def on_bar(self, bar: Bar, context: Context) -> None:
+        self.bars.append(bar)
+
+
+async def test_bars_of_currencies_are_built_from_quotes_and_those_of_stocks_from_trades() -> None:
+    async with ibkr_sandbox() as box:
+        adapter = IBKRAdapter.on_sandbox(box.addresses["ibkr"], **FAST)
+        strategy = BarsOnly()
+        engine = ExecutionEngine(strategy, adapter, symbols=["AAPL", "EUR/USD"], stage="testnet", bar_interval_s=0.2)
+        await engine.start()
+        try:
+            for step in range(40):
+                move(box, 190.0 + step % 3, "AAPL")
+                move(box, 1.1 + step % 3 / 1000, "EUR.USD")
+                await asyncio.sleep(0.02)
+            await until(lambda: {bar.symbol for bar in strategy.bars} == {"AAPL", "EUR/USD"})
+        finally:
+            await engine.stop()
+        volumes = {
+            symbol: sum(bar.volume for bar in strategy.bars if bar.symbol == symbol) for symbol in engine.symbols
+        }
+        assert volumes["AAPL"] > 0
+        assert volumes["EUR/USD"] == 0

@@ -146,7 +146,11 @@ def test_the_rest_of_a_position_below_the_minimum_notional_may_be_closed():
     [
         (lambda: order("buy", "limit", 1, price=100.001), InstrumentError, "off the grid of 0.01"),
         (lambda: order("buy", "stop", 1, stop_price=100.001), InstrumentError, "stop price 100.001"),
-        (lambda: order("buy", "market", 1.0005), InstrumentError, "whole number of lots of 0.001"),
+        (
+            lambda: order("buy", "market", 1.0005),
+            InstrumentError,
+            "1.0005 is off the grid of 0.001; nearest are 1.000 and 1.001",
+        ),
         (lambda: order("buy", "market", -1), OrderError, "quantity -1"),
         (lambda: order("buy", "limit", 1), OrderError, "needs a price"),
         (lambda: order("buy", "market", 1, client_order_id=""), OrderError, "client_order_id is empty"),

@@ -354,7 +354,7 @@ def test_units_keep_their_fraction_where_the_instrument_has_them() -> None:
     asked = order("market", 0.07, None)
     encode.check(asked, fine)
     assert encode.new_order(asked, fine, hedging=False)["order"]["units"] == "-0.07"
-    with pytest.raises(InstrumentError, match=r"no whole number of lots of 0.01; nearest below is 0.07"):
+    with pytest.raises(InstrumentError, match=r"off the grid of 0.01; nearest are 0.07 and 0.08"):
         encode.check(order("market", 0.075, None), fine)
 
 
@@ -377,8 +377,8 @@ def test_exits_only_reduce_and_hedging_accounts_keep_the_net() -> None:
         (order(post_only=True), OrderError, "post-only"),
         (order(price=1.123456), InstrumentError, "off the grid"),
         (order("stop", stop_price=1.123456), InstrumentError, "stop_price"),
-        (order(quantity=0.5), InstrumentError, "no whole number of lots of 1"),
-        (order(quantity=100_000_001), InstrumentError, "above EUR/USD's 100000000"),
+        (order(quantity=0.5), InstrumentError, "off the grid of 1; nearest are 0 and 1"),
+        (order(quantity=100_000_001), InstrumentError, "over the most of 100000000; split"),
     ],
 )
 def test_what_oanda_would_refuse_for_its_form_is_refused_here(asked: Order, error: type, words: str) -> None:

@@ -113,7 +113,7 @@ async def test_prices_cannot_be_changed_behind_its_back():
         (lambda: order("buy", "market", -1), OrderError, "quantity -1"),
         (lambda: order("buy", "limit", 1), OrderError, "needs a price"),
         (lambda: order("buy", "limit", 1, price=100.001), InstrumentError, "off the grid"),
-        (lambda: order("buy", "market", 0.0001), InstrumentError, "lots of 0.001"),
+        (lambda: order("buy", "market", 0.0001), InstrumentError, "off the grid of 0.001; nearest are 0.000 and 0.001"),
         (lambda: order("buy", "market", 1, symbol="BTC/USDC"), InstrumentError, "did you mean BTC/USDT"),
     ],
 )

@@ -9,13 +9,10 @@ fees with executions (a commission stands in the position's report), no depth an
 from __future__ import annotations
 
 import asyncio
-import ssl
 import uuid
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Self
-
-from pydantic import SecretStr
 
 from autotrader_lab.execution.adapters.base import ENDED, Capabilities
 from autotrader_lab.execution.adapters.direct import local_endpoint, refuse_repeated, sandbox_world
@@ -26,7 +23,7 @@ from autotrader_lab.execution.adapters.fxcm.books import WORKING
 from autotrader_lab.execution.adapters.fxcm.decode import VENUE, Execution, Phase, Ticket
 from autotrader_lab.execution.adapters.fxcm.feed import FXCMFeed
 from autotrader_lab.execution.adapters.fxcm.line import NoAnswer, Refused
-from autotrader_lab.model.clock import Clock, to_ns
+from autotrader_lab.model.clock import to_ns
 from autotrader_lab.model.errors import (
     DataError,
     InstrumentError,
@@ -90,43 +87,6 @@ class FXCMAdapter(FXCMAccount):
         instruments=True,
         shorting=True,
     )
-
-    def __init__(
-        self,
-        user: str,
-        password: str | SecretStr,
-        account: str,
-        environment: str = "demo",
-        *,
-        host: str = "",
-        port: int = 0,
-        sender_comp_id: str = "",
-        target_comp_id: str = "FXCM",
-        target_sub_id: str = "",
-        clock: Clock | None = None,
-        tls: bool | ssl.SSLContext = False,
-        user_request: bool = False,
-        heartbeat_s: int = 30,
-        timeout_s: float = 10.0,
-        arrival_window_s: float = 5.0,
-    ) -> None:
-        super().__init__(
-            user,
-            password,
-            account,
-            environment,
-            host=host,
-            port=port,
-            sender_comp_id=sender_comp_id,
-            target_comp_id=target_comp_id,
-            target_sub_id=target_sub_id,
-            clock=clock,
-            tls=tls,
-            user_request=user_request,
-            heartbeat_s=heartbeat_s,
-            timeout_s=timeout_s,
-            arrival_window_s=arrival_window_s,
-        )
 
     @staticmethod
     def sandbox_arguments(block: Mapping[str, Any], environment: str = "demo") -> dict[str, Any]:
@@ -309,7 +269,7 @@ class FXCMAdapter(FXCMAccount):
             if view.limit_price is None:
                 raise OrderError(f"{name}: a {view.order_type.value} order has no limit price to change; cancel it")
             limit = instrument.check_price(price)
-        total = instrument.check_quantity(view.quantity if quantity is None else quantity, f"{name}: quantity")
+        total = instrument.check_quantity(view.quantity if quantity is None else quantity)
         if total <= view._filled:
             raise OrderError(f"{name}: quantity {quantity} is not above the {view._filled} executed; cancel it")
         return total, limit

@@ -74,7 +74,7 @@ def check(order: Order, instrument: Instrument) -> None:
         raise OrderError(f"{name}: FXCM has no post-only orders; a GTC limit never takes beyond its price")
     if not order.client_order_id.isascii() or len(order.client_order_id) > _LONGEST_ID:
         raise OrderError(f"{name}: a client order id is at most {_LONGEST_ID} ASCII characters at FXCM")
-    instrument.check_quantity(order.quantity, f"{name}: quantity")
+    instrument.check_quantity(order.quantity)
     if order.limit_price is not None:
         instrument.check_price(order.limit_price)
     if order.stop_price is not None and order.order_type is OrderType.STOP:

@@ -406,8 +406,7 @@ class IBKRAdapter(IBKRBars):
             if view.limit_price is None:
                 raise OrderError(f"{name}: a {view.order_type.value} order has no limit price to change; cancel it")
             limit = listing.check_price(price)
-        total = exact(view.quantity if quantity is None else quantity, f"{name} quantity")
-        listing.instrument.check_quantity(total, f"{name}: quantity")
+        total = listing.instrument.check_quantity(view.quantity if quantity is None else quantity)
         if total <= view._filled:
             raise OrderError(f"{name}: quantity {quantity} is not above the {view._filled} executed; cancel it")
         return total, limit

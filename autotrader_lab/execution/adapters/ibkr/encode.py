@@ -44,7 +44,7 @@ def check(order: Order, listing: Listing) -> None:
         raise OrderError(f"{name}: a client order id has printable ASCII characters only at IB")
     if len(order.client_order_id) > _LONGEST_ID:
         raise OrderError(f"{name}: a client order id has at most {_LONGEST_ID} characters here")
-    instrument.check_quantity(order.quantity, f"{name}: quantity")
+    instrument.check_quantity(order.quantity)
     if order.limit_price is not None:
         listing.check_price(order.limit_price)
     if order.stop_price is not None and order.order_type in (OrderType.STOP, OrderType.STOP_LIMIT):

@@ -68,6 +68,12 @@ class IBKRFeed:
         self._last_prices_for: set[str] = set()
         self._is_open = False
 
+    def kinds_for(self, symbol: str) -> tuple[str, ...]:
+        """What there is of a symbol that was looked up: of currencies no trades."""
+        listing = self._adapter._known(symbol)
+        is_pair = listing is not None and listing.facts.security.kind == "CASH"
+        return tuple(kind for kind in self.kinds if not (is_pair and kind == "trades"))
+
     def subscribe(self, callback: MarketCallback) -> None:
         self._callbacks.append(callback)
 
@@ -130,9 +136,8 @@ class IBKRFeed:
         DataError
             If IB refuses.
         """
-        is_pair = stream.listing.facts.security.kind == "CASH"
-        if stream.kind == "trades" and is_pair:
-            log.info("%s: there are no trades of %s", VENUE, stream.symbol)
+        if stream.kind not in self.kinds_for(stream.symbol):
+            log.info("%s: there are no %s of %s", VENUE, stream.kind, stream.symbol)
             return
         await self._request(stream)
         if stream.kind != "quotes":

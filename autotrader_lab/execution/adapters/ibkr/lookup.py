@@ -83,11 +83,15 @@ class IBKRLookup(IBKRAccount):
             await self._listing(symbol)
         return self.instruments
 
+    def _known(self, symbol: str) -> Listing | None:
+        instrument = self.instruments.get(symbol) if len(self.instruments) else None
+        return self._catalogue.by_symbol[instrument.symbol] if instrument is not None else None
+
     async def _listing(self, symbol: str) -> Listing:
         """The contract of a symbol, looked up once."""
-        known = self.instruments.get(symbol) if len(self.instruments) else None
+        known = self._known(symbol)
         if known is not None:
-            return self._catalogue.by_symbol[known.symbol]
+            return known
         if not isinstance(symbol, str) or not symbol.strip():
             raise InstrumentError(f"{VENUE}: symbol {symbol!r} is empty; name what to trade, e.g. 'AAPL' or 'EUR/USD'")
         if symbol in self._written:

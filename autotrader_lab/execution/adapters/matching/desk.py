@@ -12,7 +12,7 @@ from autotrader_lab.execution.adapters.matching.account import PaperAccount
 from autotrader_lab.execution.adapters.matching.market import MarketState, Working
 from autotrader_lab.model.clock import from_ns
 from autotrader_lab.model.errors import InstrumentError
-from autotrader_lab.model.instruments import Instrument, Instruments, exact
+from autotrader_lab.model.instruments import Instrument, Instruments, exact, plain_text
 from autotrader_lab.model.orders import Accepted, Cancelled, Expired, Fill, Filled, Rejected, Report
 
 __all__ = ["Desk"]
@@ -266,8 +266,4 @@ class Desk:
 
 def insufficient(needed: Decimal, what: str, free: Decimal) -> tuple[str, str]:
     """Code and sentence for an order that the account cannot bear."""
-    return "INSUFFICIENT_BALANCE", f"not enough balance: needs {_plain(needed)} {what}, free {_plain(free)}"
-
-
-def _plain(amount: Decimal) -> str:
-    return f"{amount.normalize():f}"
+    return "INSUFFICIENT_BALANCE", f"not enough balance: needs {plain_text(needed)} {what}, free {plain_text(free)}"

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from autotrader_lab.model.errors import InstrumentError
-from autotrader_lab.model.instruments import Instrument, exact
+from autotrader_lab.model.instruments import Instrument
 from autotrader_lab.model.market import Bar, Book, Quote, Trade
 from autotrader_lab.model.orders import Order, OrderSide, OrderType
 
@@ -191,7 +190,7 @@ class Working:
         self.sign = 1 if order.side is OrderSide.BUY else -1
         self.type = order.order_type
         self.tif = order.effective_time_in_force
-        self.quantity = self.left = _on_lot_grid(instrument, order.quantity)
+        self.quantity = self.left = instrument.whole_lots(order.quantity)
         self.limit: Decimal | None = None
         self.stop: Decimal | None = None
         self.limit_f = self.stop_f = 0.0
@@ -236,16 +235,6 @@ class Working:
     def stopped_at(self, price: float | None) -> bool:
         """Whether a market at `price` triggers it."""
         return price is not None and (price - self.stop_f) * self.sign >= 0
-
-
-def _on_lot_grid(instrument: Instrument, quantity: float) -> Decimal:
-    value = exact(quantity, f"{instrument.symbol} quantity")
-    if value % instrument.lot_size:
-        raise InstrumentError(
-            f"{instrument.symbol}: quantity {quantity} is not a whole number of lots of {instrument.lot_size}; "
-            f"the nearest below is {instrument.round_quantity(value)} (instrument.round_quantity)"
-        )
-    return value
 
 
 def by_priority(orders: Iterable[Working]) -> list[Working]:

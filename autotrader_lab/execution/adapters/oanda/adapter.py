@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import SecretStr
-
 from autotrader_lab.execution.adapters.base import NOT_SEEN, Capabilities
 from autotrader_lab.execution.adapters.direct import refuse_repeated, sandbox_world
 from autotrader_lab.execution.adapters.oanda import encode
@@ -23,7 +21,6 @@ from autotrader_lab.execution.adapters.oanda.books import ALREADY_EXISTS, WORKIN
 from autotrader_lab.execution.adapters.oanda.decode import VENUE
 from autotrader_lab.execution.adapters.oanda.queries import OandaQueries, specifier
 from autotrader_lab.execution.adapters.oanda.values import number_of
-from autotrader_lab.model.clock import Clock
 from autotrader_lab.model.errors import (
     AuthenticationFailed,
     DataError,
@@ -92,33 +89,6 @@ class OandaAdapter(OandaQueries):
         instruments=True,
         shorting=True,
     )
-
-    def __init__(
-        self,
-        account_id: str,
-        access_token: str | SecretStr,
-        environment: str = "practice",
-        *,
-        clock: Clock | None = None,
-        addresses: Mapping[str, Any] | None = None,
-        timeout_s: float = 10.0,
-        silence_s: float = 12.0,
-        arrival_window_s: float = 5.0,
-        paced: bool = True,
-        ca_file: str = "",
-    ) -> None:
-        super().__init__(
-            account_id,
-            access_token,
-            environment,
-            clock=clock,
-            addresses=addresses,
-            timeout_s=timeout_s,
-            silence_s=silence_s,
-            arrival_window_s=arrival_window_s,
-            paced=paced,
-            ca_file=ca_file,
-        )
 
     @staticmethod
     def sandbox_arguments(block: Mapping[str, Any], environment: str = "practice") -> dict[str, Any]:
@@ -323,7 +293,7 @@ class OandaAdapter(OandaQueries):
             if limit is None:
                 raise OrderError(f"{name}: a {view.order_type.value} order has no limit price to change; cancel it")
             limit = float(instrument.check_price(price))
-        total = instrument.check_quantity(view.quantity if quantity is None else quantity, f"{name}: quantity")
+        total = instrument.check_quantity(view.quantity if quantity is None else quantity)
         if total <= view._filled:
             raise OrderError(f"{name}: quantity {quantity} is not above the {view._filled} executed; cancel it")
         return total, limit

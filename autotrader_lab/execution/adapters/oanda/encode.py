@@ -51,7 +51,7 @@ def check(order: Order, instrument: Instrument) -> None:
         raise OrderError(f"{name}: Oanda is a dealer without post-only orders; a GTC limit never pays beyond its price")
     if not _CLIENT_ID.fullmatch(order.client_order_id):
         raise OrderError(f"{name}: a client order id is here 1 to 128 letters, digits or any of - _ . : = ~")
-    instrument.check_quantity(order.quantity, f"{name}: quantity")
+    instrument.check_quantity(order.quantity)
     if order.limit_price is not None:
         instrument.check_price(order.limit_price)
     if order.order_type is OrderType.STOP and order.stop_price is not None:

@@ -1,248 +1,25 @@
-"""``config/execution.yaml``: the specification's keys, checked completely before anything connects.
+"""Reading ``config/execution.yaml``, completely checked before anything connects.
 
 A mistake is told once, with file, line, full key, value and the way out; several mistakes are told together.
 ``${NAME}`` is replaced by the environment variable of that name and nothing else is expanded. Only the chosen broker's
-variables must be set. Secrets are ``SecretStr`` from here on and appear in no message.
+variables must be set.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self, TypeAlias
+from typing import Any, NamedTuple
 
 import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import SecretStr, ValidationError
 
+from autotrader_lab.execution.config.sections import BLOCKS, BROKERS, ExecutionConfig, Section, nearest, required
 from autotrader_lab.model.errors import ConfigError
 
-__all__ = [
-    "BROKERS",
-    "BinanceConfig",
-    "CoinbaseConfig",
-    "ExecutionConfig",
-    "FXCMConfig",
-    "IBKRConfig",
-    "OKXConfig",
-    "OMSConfig",
-    "OandaConfig",
-    "PaperConfig",
-    "ResiliencyConfig",
-    "load_config",
-]
-
-BROKERS = ("ibkr", "binance", "coinbase", "okx", "oanda", "fxcm", "paper")
-Broker = Literal["ibkr", "binance", "coinbase", "okx", "oanda", "fxcm", "paper"]
-
-
-def _no_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")
-    return value
-
-
-Number: TypeAlias = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
-Integer: TypeAlias = Annotated[int, BeforeValidator(_no_bool)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class BinanceConfig(_Section):
-    """Binance spot. `testnet` is true unless said otherwise: a forgotten key must not trade real money."""
-
-    api_key: SecretStr
-    api_secret: SecretStr
-    testnet: bool = True
-
-
-class CoinbaseConfig(_Section):
-    """Coinbase Advanced Trade."""
-
-    api_key: SecretStr
-    api_secret: SecretStr
-    testnet: bool = True
-
-
-class OKXConfig(_Section):
-    """OKX; its keys come with a passphrase."""
-
-    api_key: SecretStr
-    api_secret: SecretStr
-    passphrase: SecretStr
-    testnet: bool = True
-
-
-class IBKRConfig(_Section):
-    """Trader Workstation or Gateway. TWS listens on 7497 for paper and 7496 for live, Gateway on 4002 and 4001.
-
-    `environment` is the port's, and paper for any other port; the account that answers is checked against it.
-    """
-
-    host: str = "127.0.0.1"
-    port: Annotated[Integer, Field(ge=1, le=65535)] = 7497
-    client_id: Annotated[Integer, Field(ge=0)] = 1
-    account: str = ""
-    environment: Literal["paper", "live"] | None = None
-    exchange: str = "SMART"
-    currency: str = "USD"
-    contracts: dict[str, dict[str, str | int | float]] = Field(default_factory=dict)
-    outside_hours: bool = False
-    delayed_data: bool = False
-
-
-class OandaConfig(_Section):
-    """Oanda v20."""
-
-    account_id: str
-    access_token: SecretStr
-    environment: Literal["practice", "live"] = "practice"
-
-
-class FXCMConfig(_Section):
-    """FXCM over FIX."""
-
-    user: str
-    password: SecretStr
-    account: str
-    environment: Literal["demo", "live"] = "demo"
-    host: str = ""
-    port: Annotated[Integer, Field(ge=0, le=65535)] = 0
-    sender_comp_id: str = ""
-    target_comp_id: str = "FXCM"
-
-
-class PaperConfig(_Section):
-    """Paper trading: balance in account currency, latency a range in ms (or one number), costs in basis points."""
-
-    initial_balance: Annotated[Number, Field(gt=0)] = 100_000.0
-    latency_ms: tuple[Annotated[Number, Field(ge=0)], Annotated[Number, Field(ge=0)]] = (10.0, 50.0)
-    slippage_bps: Annotated[Number, Field(ge=0, lt=10_000)] = 5.0
-    commission_bps: Annotated[Number, Field(lt=10_000)] = 10.0
-
-    @field_validator("latency_ms", mode="before")
-    @classmethod
-    def _one_number(cls, value: Any) -> Any:
-        return (value, value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-
-    @field_validator("latency_ms")
-    @classmethod
-    def _in_order(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if value[0] > value[1]:
-            raise ValueError("must be [shortest, longest]; swap the two")
-        return value
-
-
-class OMSConfig(_Section):
-    """Order management: how many orders may work at once, and after how many seconds one is cancelled."""
-
-    max_open_orders: Annotated[Integer, Field(ge=1)] = 100
-    order_timeout_seconds: Annotated[Number, Field(gt=0)] = 300.0
-
-
-class ResiliencyConfig(_Section):
-    """Retries (seconds, doubling), the circuit breaker, and whether unsettled orders are kept as dead letters."""
-
-    max_retries: Annotated[Integer, Field(ge=0)] = 3
-    initial_backoff: Annotated[Number, Field(ge=0)] = 1.0
-    backoff_multiplier: Annotated[Number, Field(ge=1)] = 2.0
-    circuit_breaker_threshold: Annotated[Integer, Field(ge=1)] = 5
-    enable_dlq: bool = True
-
-
-BrokerConfig = BinanceConfig | CoinbaseConfig | OKXConfig | IBKRConfig | OandaConfig | FXCMConfig | PaperConfig
-
-
-class ExecutionConfig(_Section):
-    """What stands under ``execution:``.
-
-    A broker's block is None where the file has none, or where it is not the chosen one and incomplete (a variable
-    that is not set): :meth:`for_broker` says what is missing.
-    """
-
-    broker: Broker
-    binance: BinanceConfig | None = None
-    coinbase: CoinbaseConfig | None = None
-    okx: OKXConfig | None = None
-    ibkr: IBKRConfig = IBKRConfig()
-    oanda: OandaConfig | None = None
-    fxcm: FXCMConfig | None = None
-    paper: PaperConfig = PaperConfig()
-    oms: OMSConfig = OMSConfig()
-    resiliency: ResiliencyConfig = ResiliencyConfig()
-    _missing: dict[str, str] = PrivateAttr(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _chosen_is_there(self) -> Self:
-        if getattr(self, self.broker) is None:
-            raise ValueError(
-                f"broker is {self.broker!r} and there is no block for it; add {self.broker}: with "
-                f"{', '.join(_required(self.broker))}"
-            )
-        return self
-
-    @property
-    def chosen(self) -> BrokerConfig:
-        """The block of the chosen broker."""
-        return self.for_broker(self.broker)
-
-    def for_broker(self, name: str) -> BrokerConfig:
-        """The block of broker `name`.
-
-        Raises
-        ------
-        ConfigError
-            If there is no such broker, or its block is missing or incomplete.
-        """
-        if name not in BROKERS:
-            raise ConfigError(f"unknown broker {name!r}; {_nearest(name, BROKERS)}")
-        block: BrokerConfig | None = getattr(self, name)
-        if block is None:
-            way_out = self._missing.get(name) or f"add {name}: with {', '.join(_required(name))}"
-            raise ConfigError(f"execution.{name} is not usable: {way_out}")
-        return block
-
-    def adapter_arguments(self, name: str | None = None) -> dict[str, Any]:
-        """The constructor arguments of the adapter of `name`, by default the chosen broker; secrets stay wrapped.
-
-        Raises
-        ------
-        ConfigError
-            As :meth:`for_broker`.
-        """
-        block = self.for_broker(self.broker if name is None else name)
-        return {key: getattr(block, key) for key in type(block).model_fields}
-
-
-_BLOCKS: dict[str, type[_Section]] = {
-    "binance": BinanceConfig,
-    "coinbase": CoinbaseConfig,
-    "okx": OKXConfig,
-    "ibkr": IBKRConfig,
-    "oanda": OandaConfig,
-    "fxcm": FXCMConfig,
-    "paper": PaperConfig,
-    "oms": OMSConfig,
-    "resiliency": ResiliencyConfig,
-}
-
-
-def _required(block: str) -> list[str]:
-    return [name for name, field in _BLOCKS[block].model_fields.items() if field.is_required()]
+__all__ = ["load_config"]
 
 
 def load_config(path: str | Path, environment: Mapping[str, str] | None = None) -> ExecutionConfig:
@@ -301,8 +78,8 @@ class _Reader:
         for key, node in execution.value.items():
             if key == "broker":
                 continue
-            if key not in _BLOCKS:
-                hint = _nearest(key, ("broker", *_BLOCKS))
+            if key not in BLOCKS:
+                hint = nearest(key, ("broker", *BLOCKS))
                 self._problem(node.line, f"unknown key execution.{key}; {hint}")
                 continue
             section, unset = self._section(key, node, demanded=key == found or key not in BROKERS)
@@ -310,8 +87,8 @@ class _Reader:
                 missing[key] = unset
             elif section is not None:
                 blocks[key] = section
-        if found and found not in execution.value and _required(found):
-            names = ", ".join(_required(found))
+        if found and found not in execution.value and required(found):
+            names = ", ".join(required(found))
             self._problem(
                 execution.line, f"missing key execution.{found}: broker is {found!r}; add its block with {names}"
             )
@@ -380,7 +157,7 @@ class _Reader:
             )
         for key, node in tree.value.items():
             if key != "execution":
-                self._problem(node.line, f"unknown key {key}; {_nearest(key, ('execution',))}")
+                self._problem(node.line, f"unknown key {key}; {nearest(key, ('execution',))}")
         node = tree.value.get("execution")
         if node is None:
             self._problem(1, "missing key execution; put broker and the other keys under execution:")
@@ -400,14 +177,14 @@ class _Reader:
         if unset:
             self._problem(node.line, unset)
         elif name not in BROKERS:
-            self._problem(node.line, f"execution.broker: unknown broker {name!r}; {_nearest(str(name), BROKERS)}")
+            self._problem(node.line, f"execution.broker: unknown broker {name!r}; {nearest(str(name), BROKERS)}")
         else:
             return str(name)
         return ""
 
-    def _section(self, name: str, node: _Node, *, demanded: bool) -> tuple[_Section | None, str]:
+    def _section(self, name: str, node: _Node, *, demanded: bool) -> tuple[Section | None, str]:
         """One block, and what keeps it from being used where that is none of the chosen broker's business."""
-        model = _BLOCKS[name]
+        model = BLOCKS[name]
         path = f"execution.{name}"
         if node.value is None:
             node = _Node({}, node.line)
@@ -420,14 +197,14 @@ class _Reader:
         for key, item in node.value.items():
             full = f"{path}.{key}"
             if key not in model.model_fields:
-                self._problem(item.line, f"unknown key {full}; {_nearest(key, tuple(model.model_fields))}")
+                self._problem(item.line, f"unknown key {full}; {nearest(key, tuple(model.model_fields))}")
                 continue
             values[key], unset = self._expand(_plain(item.value), full, item.line)
             if unset:
                 unset_names.append(unset)
                 if demanded:
                     self._problem(item.line, unset)
-        missing = [key for key in _required(name) if key not in node.value]
+        missing = [key for key in required(name) if key not in node.value]
         for key in missing if demanded else ():
             self._problem(node.line, f"missing key {path}.{key}; add it, e.g. {key}: ${{{name.upper()}_{key.upper()}}}")
         if unset_names or missing:
@@ -474,7 +251,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _told(path: str, model: type[_Section], found: Any) -> str:
+def _told(path: str, model: type[Section], found: Any) -> str:
     """A pydantic error in our words."""
     loc = found["loc"]
     key = str(loc[0]) if loc else ""
@@ -494,8 +271,3 @@ def _told(path: str, model: type[_Section], found: Any) -> str:
     elif found["type"] == "literal_error":
         message = f"must be {found['ctx']['expected']}"
     return f"{full}: {found['input']!r}: {message}"
-
-
-def _nearest(name: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(str(name).lower(), known, 1, 0.5)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"

@@ -6,13 +6,12 @@ from decimal import Decimal
 from typing import ClassVar
 
 from conformance.sandbox_control import SandboxControl
-from fxcm_kit import start_sandbox
 
 from autotrader_lab.execution.adapters.fxcm import FXCMAdapter
 from autotrader_lab.model.clock import SystemClock
 from autotrader_lab.model.instruments import Instrument
-from autotrader_lab.model.market import MarketEvent, Quote
-from autotrader_lab.testing import AdapterConformance, Bench, Fault, Harness, conforms
+from autotrader_lab.sandbox import Sandbox
+from autotrader_lab.testing import AdapterConformance, Fault, Harness
 
 EURUSD = Instrument(
     "EUR/USD",
@@ -48,7 +47,8 @@ class FxcmControl(SandboxControl):
 
 class TestFxcm(AdapterConformance):
     async def make(self) -> Harness:
-        box = await start_sandbox(seed=7, speed=0)
+        box = Sandbox(seed=7, speed=0, venues=("fxcm",))
+        await box.start()
         at = box.addresses["fxcm"]
 
         def make() -> FXCMAdapter:
@@ -66,24 +66,3 @@ class TestFxcm(AdapterConformance):
             settle_s=0.05,
             secrets=(at["password"], at["live"]["password"]),
         )
-
-    @conforms()
-    async def test_market_data_is_sound(self, bench: Bench) -> None:
-        """FXCM shows no trades, so here it is quotes alone."""
-        feed = bench.adapter.feed()
-        heard: list[MarketEvent] = []
-        feed.subscribe(heard.append)
-        await feed.open([bench.instrument.symbol], ("quotes", "trades"))
-
-        async def moved() -> bool:
-            await bench.venue.set_price(bench.at(1 + len(heard) % 2 / 1000))
-            return len(heard) >= 4
-
-        await bench.until(moved, "four quotes")
-        await feed.close()
-        await feed.close()
-        assert {type(event) for event in heard} == {Quote}
-        for event in heard:
-            self._check_event(bench, event)
-        stamps = [event.timestamp_ns for event in heard]
-        assert stamps == sorted(stamps)
