@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from odd_server import Behaviour, listening
 from shared_data import shared
 
 from autotrader_lab.execution.adapters.ibkr import IBKRAdapter
@@ -127,21 +128,15 @@ def say(box: Sandbox, *fields: str) -> None:
     session(box).put(text(fields))
 
 
-Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
 @asynccontextmanager
-async def server(answer: Answer, **more: Any) -> AsyncIterator[IBKRAdapter]:
+async def server(behaviour: Behaviour, **more: Any) -> AsyncIterator[IBKRAdapter]:
     """An adapter for a server that is no TWS, or a strange one."""
-    listening = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = listening.sockets[0].getsockname()[1]
-    adapter = IBKRAdapter("127.0.0.1", port, 9, **{"timeout_s": 0.3, **more})
-    try:
-        yield adapter
-    finally:
-        await adapter.disconnect()
-        listening.close()
-        await listening.wait_closed()
+    async with listening(behaviour) as port:
+        adapter = IBKRAdapter("127.0.0.1", port, 9, **{"timeout_s": 0.3, **more})
+        try:
+            yield adapter
+        finally:
+            await adapter.disconnect()
 
 
 async def hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, account: str = "DU1") -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fxcm_kit import SYMBOL, connected, fxcm_sandbox, kinds, listen, order, site_of, touch, trade_at, until
+from odd_server import Behaviour, listening
 
 from autotrader_lab.execution.adapters.fxcm import FXCMAdapter
 from autotrader_lab.model.errors import OutcomeUnknown, VenueUnavailable
@@ -190,18 +191,15 @@ async def test_many_orders_are_brought_up_to_date_with_one_question() -> None:
 
 
 @asynccontextmanager
-async def server(answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]) -> AsyncIterator[FXCMAdapter]:
+async def server(behaviour: Behaviour) -> AsyncIterator[FXCMAdapter]:
     """An adapter for a server that is no FXCM."""
-    listening = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = listening.sockets[0].getsockname()[1]
-    who = {"host": "127.0.0.1", "port": port, "sender_comp_id": "me", "timeout_s": 0.3}
-    adapter = FXCMAdapter("u", "secret-word", "1", **who)
-    try:
-        yield adapter
-    finally:
-        await adapter.disconnect()
-        listening.close()
-        await listening.wait_closed()
+    async with listening(behaviour) as port:
+        who = {"host": "127.0.0.1", "port": port, "sender_comp_id": "me", "timeout_s": 0.3}
+        adapter = FXCMAdapter("u", "secret-word", "1", **who)
+        try:
+            yield adapter
+        finally:
+            await adapter.disconnect()
 
 
 async def _silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -29,6 +29,7 @@ from oanda_kit import (
     until,
     venue_of,
 )
+from odd_server import Behaviour, listening
 
 from autotrader_lab.execution.adapters.oanda import OandaAdapter
 from autotrader_lab.execution.adapters.oanda.crew import Failed
@@ -366,26 +367,13 @@ async def test_what_makes_no_sense_among_the_prices_is_passed_over() -> None:
 
 
 @asynccontextmanager
-async def server(answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]) -> AsyncIterator[OandaAdapter]:
+async def server(behaviour: Behaviour) -> AsyncIterator[OandaAdapter]:
     """An adapter for a server that is no Oanda."""
-    writers: list[asyncio.StreamWriter] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        await answer(reader, writer)
-
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-    origin = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    adapter = OandaAdapter(
-        "101-1-1-1", "secret-word", addresses={"rest": origin, "stream": origin}, timeout_s=0.3, paced=False
-    )
-    try:
-        yield adapter
-    finally:
-        for writer in writers:
-            writer.close()
-        listening.close()
-        await listening.wait_closed()
+    async with listening(behaviour) as port:
+        origin = f"http://127.0.0.1:{port}"
+        yield OandaAdapter(
+            "101-1-1-1", "secret-word", addresses={"rest": origin, "stream": origin}, timeout_s=0.3, paced=False
+        )
 
 
 async def _silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -394,6 +382,7 @@ async def _silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 async def _hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.readuntil(b"\r\n\r\n")
+    writer.close()
 
 
 async def _drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
