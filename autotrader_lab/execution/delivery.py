@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from autotrader_lab.execution.book import Change
 from autotrader_lab.execution.guard import Guard
+from autotrader_lab.execution.monitor import Monitor
 from autotrader_lab.execution.oms.manager import OrderManager
 from autotrader_lab.execution.resiliency import CircuitBreaker, DeadLetter, DeadLetters
 from autotrader_lab.execution.resiliency.dead_letters import Settled
@@ -20,13 +21,19 @@ class Delivery:
     Parameters
     ----------
     oms : OrderManager
+    monitor : Monitor
     guard : Guard
     dead_letters : DeadLetters
     breaker : CircuitBreaker or None
     """
 
     def __init__(
-        self, oms: OrderManager, guard: Guard, dead_letters: DeadLetters, breaker: CircuitBreaker | None
+        self,
+        oms: OrderManager,
+        monitor: Monitor,
+        guard: Guard,
+        dead_letters: DeadLetters,
+        breaker: CircuitBreaker | None,
     ) -> None:
         self._desk = oms.desk
         self._guard = guard
@@ -37,6 +44,7 @@ class Delivery:
         if breaker is not None:
             breaker.subscribe(self._on_breaker)
             oms.desk.subscribe(self._on_change)
+            monitor.on_answer.append(breaker.success)  # one that answers every question is there
 
     def _on_undelivered(self, order: Order, reason: str) -> None:
         self._dead_letters.bury(order, VenueUnavailable(reason), 1)

@@ -148,7 +148,7 @@ class ExecutionEngine:
         self.guard = Guard(self.trader.desk, self.clock)
         self.monitor = Monitor(self.trader, self.oms, self.guard, self.clock, self.dead_letters)
         breaker = self.resiliency.breaker if self.resiliency is not None else None
-        self.delivery = Delivery(self.oms, self.guard, self.dead_letters, breaker)
+        self.delivery = Delivery(self.oms, self.monitor, self.guard, self.dead_letters, breaker)
         self.failure: StrategyError | None = None
         self._latest = Conflator()
         self._wake = asyncio.Event()

@@ -60,6 +60,8 @@ class Monitor:
         What the account held beyond our own book when the stage began, units; not ours to touch.
     foreign : list of str
         Venue ids of orders that worked there at the newest comparison and are not ours.
+    on_answer : list of callable
+        Called when the venue has answered all that a comparison asked.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Monitor:
         self.is_connected = True
         self.baseline: dict[str, Decimal] = {}
         self.foreign: list[str] = []
+        self.on_answer: list[Callable[[], None]] = []
 
     async def take_baseline(self, symbols: Iterable[str], known: Mapping[str, Decimal] | None = None) -> None:
         """Learn what the account holds that is not ours, and write it down; `known` where an earlier process did."""
@@ -137,6 +140,8 @@ class Monitor:
         )
         self._append(records.RECONCILIATION, outcome)
         self.reconciled, self.answered = outcome, answered
+        for callback in self.on_answer if answered else ():
+            callback()
         if outcome.ok:
             if self.is_connected:
                 self._guard.release("connection")

@@ -150,6 +150,19 @@ async def test_an_open_breaker_denies_at_the_gate_and_a_question_not_an_order_cl
         assert (await buy(engine, clock)).status is not OrderStatus.DENIED
 
 
+async def test_a_venue_that_answers_all_that_a_comparison_asks_closes_the_breaker() -> None:
+    settings = {"circuit_breaker_threshold": 1, "breaker_rest_s": 1_000.0, "max_retries": 1}
+    async with engine_on_moody(resiliency=settings, reconcile_every_s=1_000) as (engine, adapter, clock):
+        adapter.sends = [VenueUnavailable("down")]
+        assert (await buy(engine, clock)).status is OrderStatus.REJECTED
+        adapter.mood = [VenueUnavailable("still down")]
+        assert not (await engine.reconcile()).ok
+        assert "breaker" in engine.guard.reasons
+        assert (await engine.reconcile()).ok
+        assert engine.guard.state is TradingState.ACTIVE
+        assert (await buy(engine, clock)).status is OrderStatus.FILLED
+
+
 async def test_absent_and_held_back_for_a_moment_it_stays_in_doubt_and_goes_again_when_it_may() -> None:
     settings = {"settle_s": 0.5, "fresh_s": 10.0}
     async with engine_on_moody(oms=settings) as (engine, adapter, clock):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from autotrader_lab.execution.adapters.paper import PaperTradingAdapter
 from autotrader_lab.execution.oms import OrderManager
 from autotrader_lab.execution.resiliency import ResiliencyManager
 from autotrader_lab.model.clock import SimulatedClock
-from autotrader_lab.model.errors import VenueUnavailable
+from autotrader_lab.model.errors import RateLimited, VenueUnavailable
 from autotrader_lab.strategy import ExecutionDecision, StrategyConfig, TradingStrategy
 
 T0 = datetime(2025, 10, 24, 12, 0, tzinfo=UTC)
@@ -108,6 +109,30 @@ async def test_retry_sends_again_only_what_never_left() -> None:
     assert order.order_id == "S_1"
     assert manager.failure_count == 0
     assert manager.get_failure_stats()["retries"] == 2
+
+
+async def test_an_entry_does_not_wait_for_a_venue_that_asks_for_minutes_and_an_exit_does() -> None:
+    clock = SimulatedClock(T0)
+    adapter = SketchAdapter([RateLimited("slow down", 60.0), RateLimited("slow down", 60.0)])
+    manager = ResiliencyManager(adapter, clock=clock)
+    entry = Order("", "BTCUSDT", OrderSide.BUY, OrderType.MARKET, 1.0)
+    with pytest.raises(RateLimited, match="slow down"):
+        await manager.submit_order_with_retry(entry)
+    assert [dead for dead, _ in manager.dead_letter_queue] == [entry]
+    leaving = asyncio.ensure_future(
+        manager.submit_order_with_retry(Order("", "BTCUSDT", OrderSide.SELL, OrderType.MARKET, 1.0, reduce_only=True))
+    )
+    await clock.advance(59)
+    assert not leaving.done()
+    await clock.advance(2)
+    assert (await leaving).order_id == "S_1"
+
+    async def busy() -> None:
+        raise RateLimited("banned", 3_600.0)
+
+    with pytest.raises(RateLimited, match="banned"):
+        await manager.ask_with_retry(busy)
+    assert (clock.now() - T0).total_seconds() == 61, "nobody waits an hour without a word"
 
 
 async def test_exhausted_retries_are_dead_letters_and_open_the_circuit() -> None:

@@ -42,6 +42,9 @@ class ResiliencyManager:
         Seconds the breaker stays open before one attempt may try.
     enable_dlq : bool
         Whether orders that were given up are kept.
+    longest_wait_s : float
+        A venue that asks for a longer wait is not waited for: an entry that old should be decided anew, and a start
+        that waits for hours should say so. Exits wait as long as it takes.
     seed : int, optional
         Of the jitter.
 
@@ -67,6 +70,7 @@ class ResiliencyManager:
         clock: Clock | None = None,
         breaker_rest_s: float = 10.0,
         enable_dlq: bool = True,
+        longest_wait_s: float = 10.0,
         seed: int | None = None,
     ) -> None:
         if max_retries < 1:
@@ -77,6 +81,7 @@ class ResiliencyManager:
         self.backoff_multiplier = backoff_multiplier
         self.circuit_breaker_threshold = circuit_breaker_threshold
         self.enable_dlq = enable_dlq
+        self.longest_wait_s = longest_wait_s
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.breaker = CircuitBreaker(self.clock, circuit_breaker_threshold, breaker_rest_s)
         self.dead_letters = DeadLetters(self.clock)
@@ -106,7 +111,8 @@ class ResiliencyManager:
         Raises
         ------
         VenueUnavailable
-            If every attempt failed before leaving, or the breaker is open (exits pass it). The order is a dead letter.
+            If every attempt failed before leaving, the venue asks for too long a wait, or the breaker is open (exits
+            pass both). The order is a dead letter.
         OutcomeUnknown
             If it left and the venue cannot tell yet what became of it. Not repeated, not a dead letter: in doubt.
         """
@@ -124,10 +130,12 @@ class ResiliencyManager:
                 answer = await self.adapter.submit_order(order)
             except (VenueUnavailable, NotConnected, ConnectionRefusedError) as error:
                 self._failed()
-                if attempt == self.max_retries:
+                asked_s = error.retry_after_s if isinstance(error, RateLimited) else None
+                too_long = (asked_s or 0.0) > self.longest_wait_s and not order.reduce_only
+                if attempt == self.max_retries or too_long:
                     self._bury(order, error, attempt)
                     raise
-                wait_s = getattr(error, "retry_after_s", None) or backoff_s * (1 - self._random.random() / 2)
+                wait_s = asked_s or backoff_s * (1 - self._random.random() / 2)
                 if isinstance(error, RateLimited):
                     self.breaker.success()  # it answered: alive, only busy
                 self._counts["retries"] += 1
@@ -152,7 +160,7 @@ class ResiliencyManager:
         Raises
         ------
         RateLimited
-            If it still asks to wait after `max_retries` attempts.
+            If it still asks to wait after `max_retries` attempts, or asks for too long a wait.
         VenueError
             Whatever else the venue says, at once.
         """
@@ -161,6 +169,8 @@ class ResiliencyManager:
             try:
                 return await question()
             except RateLimited as error:
+                if (error.retry_after_s or 0.0) > self.longest_wait_s:
+                    raise
                 await self.clock.sleep(error.retry_after_s or backoff_s)
                 backoff_s *= self.backoff_multiplier
         return await question()
