@@ -1,7 +1,7 @@
 """Binance spot's words in ours: plain functions from its payloads to our values.
 
 No I/O and no state, so that recorded messages can test every line. Numbers stay the texts the venue sent until they
-are Decimals; what the venue takes is written from Decimals, never from floats.
+are Decimals.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from fxcm_kit import SYMBOL, connected, fxcm_sandbox, kinds, listen, order, site
 from odd_server import Behaviour, listening
 
 from autotrader_lab.execution.adapters.fxcm import FXCMAdapter
-from autotrader_lab.model.errors import OutcomeUnknown, VenueUnavailable
+from autotrader_lab.model.errors import NotConnected, OutcomeUnknown, VenueUnavailable
 from autotrader_lab.model.orders import OrderStatus
 from autotrader_lab.sandbox.orders import Side
 from autotrader_lab.sandbox.venues.hooks import Answer, Hooks, RequestInfo
@@ -249,6 +249,8 @@ async def test_a_connection_that_ends_while_it_is_closed_is_closed(turns: int) -
             await asyncio.sleep(0)
         async with asyncio.timeout(5):
             await adapter.disconnect()
+        with pytest.raises(NotConnected):
+            await adapter.get_account_balance()
 
 
 async def test_a_venue_that_falls_silent_is_noticed_by_its_heartbeats() -> None:

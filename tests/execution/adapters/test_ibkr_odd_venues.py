@@ -114,6 +114,8 @@ async def test_a_connection_that_ends_while_it_is_closed_is_closed(turns: int) -
             await asyncio.sleep(0)
         async with asyncio.timeout(5):
             await adapter.disconnect()
+        with pytest.raises(NotConnected):
+            await adapter.get_account_balance()
 
 
 async def test_a_tws_that_falls_silent_is_noticed_and_left() -> None:
@@ -239,8 +241,10 @@ def test_a_sandbox_that_is_none_is_named() -> None:
 async def test_messages_that_make_no_sense_are_survived(said: list[str], caplog: pytest.LogCaptureFixture) -> None:
     async with ibkr_sandbox() as box, connected(box) as adapter:
         say(box, *said)
-        await adapter.submit_order(order("o"))
+        asked = order("o")
+        await adapter.submit_order(asked)
         await until(lambda: adapter.orders["o"].status is OrderStatus.FILLED)
+        assert adapter.orders["o"].filled_quantity == asked.quantity
         assert adapter._link.connections == 1
         assert all(len(record.getMessage()) < 3_000 for record in caplog.records)
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
-from autotrader_lab.execution.adapters.base import NOT_SEEN, Capabilities
+from autotrader_lab.execution.adapters.base import ENDED, NOT_SEEN, Capabilities
 from autotrader_lab.execution.adapters.direct import refuse_repeated, sandbox_world
 from autotrader_lab.execution.adapters.oanda import encode
 from autotrader_lab.execution.adapters.oanda.books import ALREADY_EXISTS, WORKING, log
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from autotrader_lab.execution.adapters.oanda.feed import OandaFeed
 
 __all__ = ["OandaAdapter"]
-
-_OVER = frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED})
-"""Not REJECTED: what was given up as never arrived may have arrived after all."""
 
 
 class OandaAdapter(OandaQueries):
@@ -203,7 +200,7 @@ class OandaAdapter(OandaQueries):
         self._connected()
         view = self._find_view(order_id)
         for _ in range(2):
-            if view is not None and view.status in _OVER:
+            if view is not None and view.status in ENDED:
                 return True
             named = specifier(order_id) if view is None else view.order_id or specifier(view.client_order_id)
             try:
